@@ -1,0 +1,1 @@
+"""State, jobs, annotations and undo: what the dock and the command line share."""

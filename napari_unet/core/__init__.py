@@ -1,0 +1,1 @@
+"""Pure computation: arrays in, arrays out; no Qt, no napari."""

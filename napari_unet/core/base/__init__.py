@@ -1,0 +1,1 @@
+"""What everything else stands on: images, errors, progress, tiles, normalisation, devices."""

@@ -1,0 +1,1 @@
+"""The dock in napari: the only floor that knows Qt and layers."""
