@@ -1,0 +1,94 @@
+"""Bring intensities to a common range: once per image and channel, never per tile, so that tiles agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.base.errors import UserError
+
+MAX_SAMPLES = 4_000_000
+"""Voxels per channel that the statistics are taken from: enough for stable percentiles, quick on any stack."""
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Say how intensities are normalised.
+
+    Parameters
+    ----------
+    kind : {"percentile", "zscore"}
+        `percentile` maps two percentiles to 0 and 1 (microscopy); `zscore` takes mean and deviation of the voxels
+        that are not 0 (MRI: outside of the skull is 0).
+    low, high : float
+        The two percentiles, 0 to 100.
+    """
+
+    kind: str = "percentile"
+    low: float = 1.0
+    high: float = 99.8
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("percentile", "zscore") or not 0 <= self.low < self.high <= 100:
+            raise UserError(f"The normalisation {self} is unknown.", "Is the model from a newer version?")
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Keep what normalises one image: ``(value - offset) / scale`` per channel."""
+
+    offset: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    def apply(self, volume: NDArray[Any]) -> NDArray[np.float32]:
+        """Normalise (C, [Z,] Y, X) intensities; float32, a copy."""
+        out = volume.astype(np.float32)
+        for channel, offset, scale in zip(out, self.offset, self.scale, strict=True):
+            channel -= offset
+            channel /= scale
+        return out
+
+
+def measure(normalisation: Normalisation, volumes: Iterable[NDArray[Any]]) -> Statistics:
+    """Measure an image's statistics over all its time points.
+
+    Parameters
+    ----------
+    normalisation : Normalisation
+        How to measure.
+    volumes : iterable of (C, [Z,] Y, X) arrays
+        The time points of one image.
+
+    Returns
+    -------
+    Statistics
+        The scale is never 0: a constant channel gets 1.
+    """
+    samples = [_subsample(volume) for volume in volumes]
+    channels = [np.concatenate(parts) for parts in zip(*samples, strict=True)]
+    pairs = [_offset_and_scale(normalisation, values) for values in channels]
+    return Statistics(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
+
+
+def _subsample(volume: NDArray[Any]) -> list[NDArray[np.float64]]:
+    voxels = int(np.prod(volume.shape[1:]))
+    stride = max(1, int(np.ceil((voxels / MAX_SAMPLES) ** (1 / (volume.ndim - 1)))))
+    key = (slice(None, None, stride),) * (volume.ndim - 1)
+    return [channel[key].ravel().astype(np.float64) for channel in volume]
+
+
+def _offset_and_scale(normalisation: Normalisation, values: NDArray[np.float64]) -> tuple[float, float]:
+    if normalisation.kind == "zscore":
+        inside = values[values != 0]
+        values = inside if inside.size else values
+        offset, scale = float(values.mean()), float(values.std())
+    else:
+        low, high = np.percentile(values, (normalisation.low, normalisation.high))
+        # A sparse image may hold less than 0.2 % of objects: both percentiles are then background.
+        high = high if high > low else values.max()
+        offset, scale = float(low), float(high - low)
+    return offset, scale if scale > 0 else 1.0

@@ -1,0 +1,84 @@
+"""Cut a volume into tiles so that each voxel is computed with its true neighbours and written exactly once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from math import ceil
+
+Box = tuple[slice, ...]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One piece of the work.
+
+    Parameters
+    ----------
+    core : Box
+        The voxels of the volume that this tile writes.
+    read : Box
+        The voxels that the network sees: the core and its halo, cut at the volume's edges.
+    inner : Box
+        Where the core lies within `read`.
+    """
+
+    core: Box
+    read: Box
+    inner: Box
+
+
+def plan_tiles(shape: tuple[int, ...], tile: tuple[int, ...], halo: tuple[int, ...], multiple: tuple[int, ...]) -> list[Tile]:
+    """Cover a volume with a balanced grid of tiles.
+
+    Parameters
+    ----------
+    shape : tuple of int, voxels
+        The volume; every axis a multiple of `multiple`.
+    tile : tuple of int, voxels
+        Wanted size of a core per axis; the cores come out equal, near to it, never larger than it (but at least one
+        multiple).
+    halo : tuple of int, voxels per side
+        Context per axis; rounded up to the multiple, so that pooling grids agree between tiles.
+    multiple : tuple of int, voxels
+        The network's downsampling per axis.
+
+    Returns
+    -------
+    list of Tile
+        The cores cover each voxel once.
+    """
+    axes = [_plan_axis(*args) for args in zip(shape, tile, halo, multiple, strict=True)]
+    return [Tile(*(tuple(part[i] for part in parts) for i in range(3))) for parts in product(*axes)]
+
+
+def _plan_axis(size: int, tile: int, halo: int, multiple: int) -> list[tuple[slice, slice, slice]]:
+    halo = round_up(halo, multiple)
+    blocks = size // multiple
+    n_tiles = ceil(blocks / max(1, tile // multiple))
+    cuts = [(index * blocks // n_tiles) * multiple for index in range(n_tiles + 1)]
+    out = []
+    for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        first, last = max(0, start - halo), min(size, stop + halo)
+        out.append((slice(start, stop), slice(first, last), slice(start - first, stop - first)))
+    return out
+
+
+def round_up(value: int, multiple: int) -> int:
+    """Give the smallest multiple that is not below the value."""
+    return -(-value // multiple) * multiple
+
+
+def shift(box: Box, offset: tuple[int, ...]) -> Box:
+    """Move a box by whole voxels."""
+    return tuple(slice(s.start + o, s.stop + o) for s, o in zip(box, offset, strict=True))
+
+
+def grow(box: Box, margin: tuple[int, ...], shape: tuple[int, ...]) -> Box:
+    """Enlarge a box by a margin on every side, cut at the volume's edges."""
+    return tuple(slice(max(0, s.start - m), min(n, s.stop + m)) for s, m, n in zip(box, margin, shape, strict=True))
+
+
+def full_box(shape: tuple[int, ...]) -> Box:
+    """Give the box that holds the whole volume."""
+    return tuple(slice(0, n) for n in shape)

@@ -1,0 +1,62 @@
+"""Classes (tissues, tumours): every voxel belongs to one of K named classes or to the background."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_unet.core.targets.base import DecodeSettings, Encoded, Term
+
+FACES = {2: 4, 3: 6}
+
+
+class Semantic:
+    """K classes and the background; one logit each."""
+
+    vectors = False
+
+    def n_outputs(self, dims: int, n_classes: int) -> int:
+        """Give the number of channels: the background and the classes."""
+        return n_classes + 1
+
+    def terms(self, dims: int, n_classes: int) -> tuple[Term, ...]:
+        """Give the parts of the loss: cross entropy and Dice."""
+        return (Term("ce_dice", slice(0, n_classes + 1), slice(0, 1), 0, 1.0),)
+
+    def encode(self, labels: NDArray[Any], annotated: NDArray[np.uint8] | None, sampling: tuple[float, ...]) -> Encoded:
+        """Turn class labels ([Z,] Y, X) into one channel of class numbers; the weight is 0 where nothing is known."""
+        known = np.ones(labels.shape, np.float32) if annotated is None else (annotated > 0).astype(np.float32)
+        return Encoded(labels[np.newaxis].astype(np.float32), np.stack([known, known]))
+
+    def maps(self, logits: Tensor) -> Tensor:
+        """Turn logits into probabilities, background first: (K + 1, [Z,] Y, X)."""
+        return logits.softmax(0)
+
+    def decode(self, maps: NDArray[Any], settings: DecodeSettings, sampling: tuple[float, ...]) -> NDArray[np.int32]:
+        """Give every voxel its likeliest class, background where all classes together stay below the threshold.
+
+        Returns
+        -------
+        array, ([Z,] Y, X), int32
+            0 background, 1..K; connected parts below the minimum size are removed.
+        """
+        classes = 1 + np.argmax(maps[1:], axis=0).astype(np.int32)
+        # At the usual threshold this is the plain argmax; others trade missed against wrong foreground.
+        if settings.foreground == 0.5:
+            labels = np.argmax(maps, axis=0).astype(np.int32)
+        else:
+            labels = np.where(1 - maps[0] > settings.foreground, classes, 0).astype(np.int32)
+        if settings.min_size > 1:
+            parts = cc3d.connected_components(labels, connectivity=FACES[labels.ndim])
+            small = np.bincount(parts.ravel()) < settings.min_size
+            labels[small[parts]] = 0
+        return labels
+
+    def grid(self, start: DecodeSettings) -> list[DecodeSettings]:
+        """Give the foreground thresholds to try."""
+        return [replace(start, foreground=value) for value in (0.3, 0.4, 0.5, 0.6, 0.7)]
