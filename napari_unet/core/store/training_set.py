@@ -1,0 +1,151 @@
+"""Training sets on disk: `images/`, `labels/` and, where not all is annotated, `annotated/`, of the same names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.files import sha256
+from napari_unet.core.base.image import Image, check_image
+from napari_unet.core.io import expand, read_image, read_labels, stem, write_image, write_labels
+
+IMAGES, LABELS, ANNOTATED = "images", "labels", "annotated"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image that teaches.
+
+    Parameters
+    ----------
+    image : Image
+        Without a time axis.
+    labels : array, the image's spatial shape, int
+        0 = background.
+    annotated : array of uint8 of the same shape, or None
+        0 unknown, 1 known, 2 class known but the object is cut; None is known everywhere.
+    name : str
+        Unique in its training set.
+
+    Raises
+    ------
+    UserError
+        When labels or annotated do not fit the image.
+    """
+
+    image: Image
+    labels: NDArray[Any]
+    annotated: NDArray[np.uint8] | None = None
+    name: str = "sample"
+
+    def __post_init__(self) -> None:
+        for what, array in (("labels", self.labels), ("annotated mask", self.annotated)):
+            if array is not None and array.shape != self.image.spatial_shape:
+                raise UserError(
+                    f"The {what} of '{self.name}' have the shape {array.shape}, its image {self.image.spatial_shape}.",
+                    "Give labels of the image's own shape.",
+                )
+        if np.dtype(self.labels.dtype).kind not in "biu":
+            raise UserError(f"The labels of '{self.name}' are {self.labels.dtype}.", "Labels are whole numbers.")
+        if self.labels.size and int(self.labels.min()) < 0:
+            raise UserError(f"The labels of '{self.name}' go below 0.", "0 is background, objects count from 1.")
+        if self.annotated is not None and self.annotated.size and int(self.annotated.max()) > 2:
+            raise UserError(
+                f"The annotated mask of '{self.name}' goes up to {int(self.annotated.max())}.",
+                "0 is unknown, 1 known, 2 known class of a cut object.",
+            )
+
+    def digest(self) -> str:
+        """Give the SHA-256 of the image and the labels."""
+        parts = [self.image.volume(), self.labels]
+        return sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts))
+
+
+def load_samples(
+    folder: Path, *, limit: int | None = None, labels: str = LABELS, channels: Sequence[str] = ()
+) -> list[Sample]:
+    """Load a training set.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``images/`` and ``labels/`` with the same names (or ``train/`` with them), optionally ``annotated/``.
+    limit : int or None
+        Take the first so many by name.
+    labels : str
+        Name of the folder with the labels.
+    channels : sequence of str
+        Suffixes of files that are the channels of one image: ``("_FLAIR", "_T1")``.
+
+    Raises
+    ------
+    UserError
+        When a folder is missing, names do not match, or an image or its labels cannot be used.
+    """
+    folder = Path(folder)
+    root = folder if (folder / IMAGES).is_dir() else folder / "train"
+    if not (root / IMAGES).is_dir() or not (root / labels).is_dir():
+        raise UserError(f"{folder} holds no training set.", f"It needs the folders {IMAGES}/ and {labels}/.")
+    label_files = _by_stem(root / labels)
+    image_files = _by_stem(root / IMAGES)
+    wanted = sorted(label_files)[:limit]
+    files = {name: [image_files.get(name + suffix) for suffix in (channels or ("",))] for name in wanted}
+    missing = [name for name, paths in files.items() if None in paths]
+    if missing:
+        raise UserError(f"No image for the labels {', '.join(missing[:5])}.", f"Each file of {labels}/ needs one in {IMAGES}/.")
+    annotated = _by_stem(root / ANNOTATED) if (root / ANNOTATED).is_dir() else {}
+    return [
+        _load(name, [p for p in files[name] if p is not None], label_files[name], annotated.get(name)) for name in wanted
+    ]
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    return {stem(path): path for path in expand([str(folder)])}
+
+
+def _load(name: str, paths: list[Path], labels: Path, annotated: Path | None) -> Sample:
+    images = [read_image(path) for path in paths]
+    image = images[0] if len(images) == 1 else stack_channels(images)
+    check_image(image)
+    mask = None if annotated is None else read_labels(annotated).astype(np.uint8)
+    return Sample(replace(image, name=name), read_labels(labels), mask, name)
+
+
+def stack_channels(images: Sequence[Image]) -> Image:
+    """Join images of one channel each, on the same grid, to one image.
+
+    Raises
+    ------
+    UserError
+        When their shapes differ.
+    """
+    first = images[0]
+    if any(one.data.shape != first.data.shape or one.n_channels != 1 for one in images):
+        shapes = ", ".join(f"{one.name} {tuple(one.data.shape)}" for one in images)
+        raise UserError(f"The channels have different shapes: {shapes}.", "Give images of one grid and one channel each.")
+    data = np.stack([one.volume()[0] for one in images])
+    return replace(first, data=data, axes="C" + first.spatial_axes)
+
+
+def save_sample(folder: Path, sample: Sample) -> Path:
+    """Add a sample to a training set; the three files are written atomically.
+
+    Returns
+    -------
+    Path
+        The image's file.
+    """
+    folder = Path(folder)
+    for part in (IMAGES, LABELS, ANNOTATED):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    annotated = np.ones(sample.labels.shape, np.uint8) if sample.annotated is None else sample.annotated
+    write_labels(folder / LABELS / f"{sample.name}.tif", sample.labels, sample.image)
+    write_labels(folder / ANNOTATED / f"{sample.name}.tif", annotated, sample.image)
+    # The image comes last: a sample without its image is not one, so a crash leaves no half sample.
+    return write_image(folder / IMAGES / f"{sample.name}.tif", sample.image)
