@@ -1,0 +1,101 @@
+"""The door: `napari-unet` alone opens napari with the dock, with arguments it is the command line.
+
+Torch is imported before Qt. On Windows torch's libraries fail to load once Qt's are in the process (WinError 1114 or
+126), and a napari plugin is always imported after Qt; only a launcher can bring them into the right order.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import napari
+
+DEMO_FOLDER = Path("napari-unet-demo")
+
+NO_DISPLAY = """There is no display to open napari's window on.
+Without one the command line does the same work: napari-unet --help"""
+
+NO_TORCH = """torch could not be loaded: {error}
+What helps in most cases: on Windows install the Microsoft Visual C++ redistributable (x64) and start napari with the
+command napari-unet, not napari; elsewhere install torch again (pip install --force-reinstall torch)."""
+
+NO_QT = """napari found no Qt to draw its window with: {error}
+Install one with: pip install "napari-unet[gui]" """
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Open napari with the dock, or run a command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; None takes those of the process.
+
+    Returns
+    -------
+    int
+        Exit status, 0 when all went well.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments:
+        return _open_window() if has_display() else _refuse(NO_DISPLAY)
+    folder = _demo_folder(arguments)
+    if folder is not None and has_display() and not os.environ.get("CI"):
+        return _open_window(folder)
+    from napari_unet.cli import main as run_command
+
+    return run_command(arguments)
+
+
+def has_display() -> bool:
+    """Tell whether a window can be opened: always on Windows and macOS, with X11 or Wayland elsewhere."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _demo_folder(arguments: list[str]) -> Path | None:
+    """Give the folder of a plain `demo [--out FOLDER]`; None for every other command."""
+    match arguments:
+        case ["demo"]:
+            return DEMO_FOLDER
+        case ["demo", "--out", folder]:
+            return Path(folder)
+    return None
+
+
+def _open_window(demo: Path | None = None) -> int:
+    """Open napari with the dock, after the demo with its image and result; return when the window is closed."""
+    try:
+        import torch  # noqa: F401 - before Qt, see above
+    except (ImportError, OSError) as error:
+        return _refuse(NO_TORCH.format(error=error))
+    try:
+        import napari
+        import qtpy  # noqa: F401 - raises where no Qt binding is installed
+    except ImportError as error:
+        return _refuse(NO_QT.format(error=error))
+    viewer = napari.Viewer()
+    if demo is not None:
+        _show_demo(viewer, demo)
+    viewer.window.add_plugin_dock_widget("napari-unet", "U-Net")
+    napari.run()
+    return 0
+
+
+def _show_demo(viewer: napari.Viewer, folder: Path) -> None:
+    """Run the demo as without a window, then lay its image and result into the viewer."""
+
+
+def _refuse(text: str) -> int:
+    """Say why nothing was opened."""
+    typer.echo(text, err=True)
+    return 1

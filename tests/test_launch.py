@@ -1,0 +1,130 @@
+"""The door: which arguments open a window, which run a command, and what is said when neither can be."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from napari_unet import cli, launch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path | None]:
+    """Record the windows that would open, instead of opening them, on a machine with a display."""
+    calls: list[Path | None] = []
+    monkeypatch.setattr(launch, "has_display", lambda: True)
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(launch, "_open_window", lambda demo=None: calls.append(demo) or 0)
+    return calls
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Record the commands that would run, instead of running them."""
+    calls: list[list[str]] = []
+    monkeypatch.setattr(cli, "main", lambda argv: calls.append(argv) or 0, raising=False)
+    return calls
+
+
+@pytest.fixture
+def failing_import(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Exception], None]:
+    """Make the import of one module fail as it does on a broken installation."""
+    real_import = builtins.__import__
+
+    def fail(module: str, error: Exception) -> None:
+        def replacement(name: str, *args: Any, **kwargs: Any) -> Any:
+            if name == module:
+                raise error
+            return real_import(name, *args, **kwargs)
+
+        monkeypatch.setattr(builtins, "__import__", replacement)
+
+    return fail
+
+
+def test_main_when_without_arguments_then_opens_the_window(
+    opened: list[Path | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["napari-unet"])
+    assert launch.main() == 0
+    assert opened == [None]
+
+
+def test_main_when_there_is_no_display_then_names_the_command_line(
+    opened: list[Path | None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(launch, "has_display", lambda: False)
+    assert launch.main([]) == 1
+    assert opened == []
+    assert "napari-unet --help" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["models", "list"], ["--help"], ["demo", "--help"]], ids=" ".join)
+def test_main_when_given_a_command_then_hands_it_over(
+    arguments: list[str], opened: list[Path | None], commands: list[list[str]]
+) -> None:
+    assert launch.main(arguments) == 0
+    assert commands == [arguments]
+    assert opened == []
+
+
+def test_main_when_demo_on_a_desktop_then_opens_the_window(
+    opened: list[Path | None], commands: list[list[str]], tmp_path: Path
+) -> None:
+    assert launch.main(["demo", "--out", str(tmp_path)]) == 0
+    assert opened == [tmp_path]
+    assert commands == []
+
+
+@pytest.mark.parametrize(("display", "ci"), [(False, ""), (True, "true")])
+def test_main_when_demo_has_nobody_to_look_then_stays_without_window(
+    display: bool, ci: str, opened: list[Path | None], commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "has_display", lambda: display)
+    monkeypatch.setenv("CI", ci)
+    assert launch.main(["demo"]) == 0
+    assert opened == []
+    assert commands == [["demo"]]
+
+
+def test_window_when_torch_does_not_load_then_says_what_helps(
+    failing_import: Callable[[str, Exception], None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(launch, "has_display", lambda: True)
+    failing_import("torch", OSError("[WinError 1114] A dynamic link library initialization routine failed"))
+    assert launch.main([]) == 1
+    message = capsys.readouterr().err
+    assert "WinError 1114" in message
+    assert "Visual C++" in message
+
+
+def test_window_when_no_qt_is_installed_then_says_what_to_install(
+    failing_import: Callable[[str, Exception], None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(launch, "has_display", lambda: True)
+    failing_import("qtpy", ImportError("No Qt bindings could be found"))
+    assert launch.main([]) == 1
+    assert "napari-unet[gui]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("platform", "display", "expected"), [("win32", "", True), ("linux", "", False), ("linux", ":0", True)]
+)
+def test_display_when_platform_differs_then_is_told_right(
+    platform: str, display: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert launch.has_display() is expected
