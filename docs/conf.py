@@ -8,10 +8,9 @@ project = "napari-unet"
 author = "napari-unet developers"
 version = release = napari_unet.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc"]
+extensions = ["myst_parser"]
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
-numpydoc_show_class_members = False
 html_theme = "furo"
 html_title = project
