@@ -1,0 +1,174 @@
+"""The correction tools: what they write, what they leave, what they refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from skimage.draw import disk
+
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.edits import EDITS, LabelEdit, apply_edit, box_of, delete, inverse, merge, split
+
+any_labels = hnp.arrays(np.int32, hnp.array_shapes(min_dims=2, max_dims=3, max_side=9), elements=st.integers(0, 5))
+
+
+def dumbbell() -> np.ndarray:
+    labels = np.zeros((60, 100), np.int32)
+    labels[disk((30, 30), 18)] = 4
+    labels[disk((30, 60), 18)] = 4
+    labels[5:10, 90:95] = 7
+    return labels
+
+
+def edit_or_none(tool: str, labels: np.ndarray, selection: list[int]) -> LabelEdit | None:
+    try:
+        return EDITS[tool](labels, selection)
+    except UserError:
+        return None
+
+
+@given(any_labels, st.sampled_from(sorted(EDITS)), st.lists(st.integers(0, 6), max_size=3))
+@settings(deadline=None, max_examples=200)
+def test_any_edit_when_applied_and_inverted_then_labels_are_as_before(labels, tool, selection):
+    before = labels.copy()
+    edit = edit_or_none(tool, labels, selection)
+    if edit is None:
+        return
+    back = inverse(labels, edit)
+    corrected = apply_edit(labels, edit)
+    np.testing.assert_array_equal(labels, before)
+    np.testing.assert_array_equal(apply_edit(corrected, back), before)
+
+
+@given(any_labels, st.sampled_from(sorted(EDITS)), st.lists(st.integers(0, 6), max_size=3))
+@settings(deadline=None, max_examples=200)
+def test_any_edit_when_applied_then_other_objects_are_untouched(labels, tool, selection):
+    edit = edit_or_none(tool, labels, selection)
+    if edit is None:
+        return
+    corrected = apply_edit(labels, edit)
+    others = ~np.isin(labels, selection)
+    np.testing.assert_array_equal(corrected[others], labels[others])
+    assert edit.mask.any()
+    assert not np.isin(np.unique(corrected[~others]), labels[others & (labels > 0)]).any()
+
+
+@given(any_labels, st.integers(1, 5))
+@settings(deadline=None, max_examples=200)
+def test_split_when_it_succeeds_then_the_parts_cover_the_object_with_new_ids(labels, one):
+    edit = edit_or_none("split", labels, [one])
+    if edit is None:
+        return
+    corrected = apply_edit(labels, edit)
+    inside = labels == one
+    parts = np.unique(corrected[inside])
+    assert len(parts) >= 2
+    assert one in parts
+    assert all(i == one or i > labels.max() for i in parts)
+
+
+def test_merge_when_two_are_selected_then_both_get_the_first_id():
+    labels = np.array([[3, 3, 0, 5, 9]])
+    np.testing.assert_array_equal(apply_edit(labels, merge(labels, [5, 3])), [[5, 5, 0, 5, 9]])
+
+
+def test_delete_when_an_object_is_selected_then_it_is_background_and_the_box_is_its_own():
+    labels = dumbbell()
+    edit = delete(labels, [7])
+    assert edit.box == (slice(5, 10), slice(90, 95))
+    assert 7 not in apply_edit(labels, edit)
+
+
+@pytest.mark.parametrize("voxel_size", [None, (1.0, 1.0), (2.0, 1.0)])
+def test_split_when_two_discs_touch_then_each_part_is_one_disc(voxel_size):
+    labels = dumbbell()
+    corrected = apply_edit(labels, split(labels, [4], voxel_size=voxel_size))
+    assert corrected[30, 20] != corrected[30, 70]
+    assert {int(corrected[30, 20]), int(corrected[30, 70])} == {4, 8}
+    sizes = np.bincount(corrected.ravel())
+    assert abs(int(sizes[4]) - int(sizes[8])) < 60
+
+
+def test_split_when_three_parts_are_asked_of_a_chain_then_there_are_three():
+    labels = np.zeros((40, 110), np.uint16)
+    for column in (20, 50, 80):
+        labels[disk((20, column), 17)] = 1
+    corrected = apply_edit(labels, split(labels, [1], parts=3))
+    assert len({int(corrected[20, column]) for column in (20, 50, 80)}) == 3
+
+
+def test_split_when_a_line_crosses_in_2d_then_the_object_parts_along_it():
+    labels = dumbbell()
+    corrected = apply_edit(labels, split(labels, [4], line=[(25, 25), (35, 25)]))  # does not reach both boundaries
+    assert np.all(corrected[25:35, 14:24] == 8)
+    assert np.all(corrected[25:35, 27:70] == 4)
+
+
+def test_split_when_a_line_is_drawn_in_one_plane_of_3d_then_all_planes_part():
+    labels = np.stack([dumbbell()] * 5)
+    corrected = apply_edit(labels, split(labels, [4], line=[(2, 20, 45), (2, 40, 45)]))
+    assert np.all(corrected[:, 30, 20] == corrected[0, 30, 20])
+    assert np.all(corrected[:, 30, 20] != corrected[:, 30, 70])
+
+
+def test_split_when_given_a_time_point_then_the_edit_can_be_lifted():
+    movie = np.stack([np.zeros((60, 100), np.int32), dumbbell()])
+    edit = split(movie[1], [4], new_id=50).at(1)
+    corrected = apply_edit(movie, edit)
+    assert not corrected[0].any()
+    assert {4, 7, 50} == set(np.unique(corrected[1])) - {0}
+
+
+def test_indices_and_new_values_when_written_then_they_equal_the_applied_edit():
+    labels = dumbbell()
+    edit = split(labels, [4])
+    written = labels.copy()
+    written[edit.indices()] = edit.new_values()
+    np.testing.assert_array_equal(written, apply_edit(labels, edit))
+    assert edit.n_voxels == len(edit.new_values())
+
+
+@pytest.mark.parametrize(
+    ("tool", "selection", "parameters", "message"),
+    [
+        ("delete", [], {}, "No object"),
+        ("delete", [0], {}, "background"),
+        ("delete", [99], {}, "no object 99"),
+        ("merge", [4], {}, "two objects"),
+        ("merge", [4, 4], {}, "two objects"),
+        ("merge", [99, 4], {}, "no object 99"),
+        ("merge", [4, 99], {}, "no object 99"),
+        ("split", [4, 7], {}, "one object"),
+        ("split", [7], {"parts": 1}, "into 1"),
+        ("split", [7], {}, "no narrow place"),
+        ("split", [4], {"parts": 3}, "only 2"),
+        ("split", [4], {"line": [(0, 0), (0, 90)]}, "does not touch"),
+        ("split", [4], {"line": [(30, 30), (30, 30)]}, "single point"),
+        ("split", [4], {"line": [(30, 13), (31, 13)]}, "one side"),
+        ("split", [4], {"line": [(30, 30)]}, "does not fit"),
+        ("split", [4], {"line": [(30, 30, 1), (1, 2, 3)]}, "does not fit"),
+        ("split", [4], {"line": [(30, np.nan), (1, 2)]}, "does not fit"),
+    ],
+)
+def test_tools_when_the_selection_cannot_be_used_then_they_say_why(tool, selection, parameters, message):
+    with pytest.raises(UserError, match=message):
+        EDITS[tool](dumbbell(), selection, **parameters)
+
+
+def test_split_when_the_type_has_no_room_then_it_says_so():
+    labels = np.where(dumbbell() == 4, 255, 0).astype(np.uint8)
+    with pytest.raises(UserError, match="no room"):
+        split(labels, [255])
+
+
+def test_split_when_a_line_meets_4d_labels_then_it_is_refused():
+    labels = np.ones((1, 3, 9, 9), np.int32)
+    with pytest.raises(UserError, match="4D"):
+        split(labels, [1], line=[(0, 1, 0, 4), (0, 1, 8, 4)])
+
+
+def test_box_of_when_the_mask_is_empty_then_there_is_none():
+    assert box_of(np.zeros((3, 3), bool)) is None
