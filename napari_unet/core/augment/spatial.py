@@ -1,0 +1,149 @@
+"""Flip, turn, scale and bend patches, image and targets alike.
+
+References
+----------
+Elastic deformation from a coarse grid of displacements: O. Ronneberger et al., U-Net, MICCAI 2015, section 3.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import cos, exp, log, radians, sin
+
+import torch
+from torch import Generator, Tensor
+
+ELASTIC_KNOTS = 4
+"""Knots per axis of the displacement grid."""
+
+
+@dataclass(frozen=True)
+class SpatialRecipe:
+    """Bounds of the spatial draws.
+
+    Parameters
+    ----------
+    flip, quarter_turns : bool
+        Mirror any axis; turn by 90 degrees in the XY plane.
+    rotation : float, degrees
+        Largest turn in the XY plane.
+    scale : (float, float)
+        Bounds of the enlargement, drawn log-uniformly.
+    elastic : float, 0..1
+        Share of the patches that are bent.
+    bend : float, voxels
+        Standard deviation of the displacements.
+    """
+
+    flip: bool = True
+    quarter_turns: bool = True
+    rotation: float = 30.0
+    scale: tuple[float, float] = (0.75, 1.35)
+    elastic: float = 0.1
+    bend: float = 4.0
+
+    @property
+    def reach(self) -> float:
+        """Give how much larger than the patch the piece has to be that it is cut from."""
+        turn = abs(sin(radians(self.rotation))) + abs(cos(radians(self.rotation)))
+        return turn / self.scale[0] + 0.05
+
+
+@dataclass(frozen=True)
+class SpatialDraw:
+    """The parameters of one batch.
+
+    Parameters
+    ----------
+    matrix : (N, D, D) float
+        Maps an offset from the patch's middle, in voxels, to one in the source.
+    displacement : (N, D, knots, ...) float or None
+        Additional offsets in voxels on a coarse grid.
+    """
+
+    matrix: Tensor
+    displacement: Tensor | None
+
+
+def draw_spatial(recipe: SpatialRecipe, n: int, dims: int, generator: Generator) -> SpatialDraw:
+    """Draw the parameters of `n` patches; turns stay in the XY plane, so that a coarse Z is respected."""
+    matrices = torch.stack([_matrix(recipe, dims, generator) for _ in range(n)])
+    bent = torch.rand(n, generator=generator) < recipe.elastic
+    if not bent.any():
+        return SpatialDraw(matrices, None)
+    shape = (n, dims, *(ELASTIC_KNOTS,) * dims)
+    displacement = torch.randn(shape, generator=generator) * recipe.bend
+    displacement[~bent] = 0
+    return SpatialDraw(matrices, displacement)
+
+
+def _uniform(low: float, high: float, generator: Generator) -> float:
+    return low + (high - low) * float(torch.rand((), generator=generator))
+
+
+def _matrix(recipe: SpatialRecipe, dims: int, generator: Generator) -> Tensor:
+    matrix = torch.eye(dims)
+    if recipe.flip:
+        matrix = matrix * torch.where(torch.rand(dims, generator=generator) < 0.5, -1.0, 1.0)
+    angle = radians(_uniform(-recipe.rotation, recipe.rotation, generator))
+    turn = torch.eye(dims)
+    turn[-2:, -2:] = torch.tensor([[cos(angle), -sin(angle)], [sin(angle), cos(angle)]])
+    if recipe.quarter_turns and float(torch.rand((), generator=generator)) < 0.5:
+        quarter = torch.eye(dims)
+        quarter[-2:, -2:] = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
+        turn = turn @ quarter
+    enlargement = exp(_uniform(log(recipe.scale[0]), log(recipe.scale[1]), generator))
+    return matrix @ turn / enlargement
+
+
+def apply_spatial(
+    draw: SpatialDraw, image: Tensor, target: Tensor, patch: tuple[int, ...], *, vectors: bool
+) -> tuple[Tensor, Tensor]:
+    """Cut patches out of larger pieces.
+
+    Parameters
+    ----------
+    draw : SpatialDraw
+        From `draw_spatial`.
+    image : (N, C, [Z,] Y, X) float
+        Sampled linearly, mirrored at the edges.
+    target : (N, K, [Z,] Y, X) float
+        Targets and weights, sampled at the nearest voxel, 0 outside: nothing is known there.
+    patch : tuple of int, voxels
+        Size of the result, around the middle of the pieces.
+    vectors : bool
+        The first D channels of `target` are vectors and are turned along.
+
+    Returns
+    -------
+    (N, C, *patch) and (N, K, *patch) float
+    """
+    grid = _grid(draw, image.shape[2:], patch, image.device)
+    sample = torch.nn.functional.grid_sample
+    image = sample(image, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    target = sample(target, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    if vectors:
+        target = torch.cat((_turn(draw, target), target[:, image.ndim - 2 :]), dim=1)
+    return image, target
+
+
+def _grid(draw: SpatialDraw, source: torch.Size, patch: tuple[int, ...], device: torch.device) -> Tensor:
+    """Give the source position of each voxel of the patch, as `grid_sample` wants it: -1..1, X first."""
+    dims = len(patch)
+    axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in patch]
+    offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+    position = torch.einsum("nij,...j->n...i", draw.matrix, offsets)
+    if draw.displacement is not None:
+        mode = "bicubic" if dims == 2 else "trilinear"
+        bend = torch.nn.functional.interpolate(draw.displacement, patch, mode=mode, align_corners=True)
+        position = position + bend.movedim(1, -1)
+    size = torch.tensor(list(source), dtype=torch.float32)
+    return (position * 2 / size).flip(-1).to(device)
+
+
+def _turn(draw: SpatialDraw, target: Tensor) -> Tensor:
+    dims = draw.matrix.shape[-1]
+    inverse = torch.linalg.inv(draw.matrix)
+    # Vectors are in units of the object's radius, so scaling does not change them: only the turn is kept.
+    inverse = inverse / torch.linalg.det(inverse).abs().pow(1 / dims)[:, None, None]
+    return torch.einsum("nij,nj...->ni...", inverse.to(target.device), target[:, :dims])

@@ -1,0 +1,52 @@
+"""From the channels that an image has to those that a model takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.image import Image
+from napari_unet.core.store.spec import ModelSpec
+
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue (ITU-R BT.601)."""
+
+
+def check_channels(image: Image, spec: ModelSpec, channel: int | None) -> None:
+    """Refuse an image whose channels do not fit the model.
+
+    Raises
+    ------
+    UserError
+        Several channels where the model takes one and none was chosen; a channel that is not there.
+    """
+    count = image.n_channels
+    if channel is not None and not 0 <= channel < count:
+        raise UserError(f"Channel {channel} was asked for; '{image.name}' has {count}.", f"Choose 0 to {count - 1}.")
+    if channel is not None or image.rgb:
+        count = 1 if channel is not None else count
+    if spec.colour == "exact" and count != spec.channels:
+        raise UserError(
+            f"The model '{spec.name}' takes {spec.channels} channels; '{image.name}' has {count}.",
+            "Choose another model, or give the channels it was trained on.",
+        )
+    if spec.colour != "exact" and count > 1 and not image.rgb:
+        raise UserError(
+            f"'{image.name}' has {count} channels; the model '{spec.name}' segments one.",
+            f"Choose the channel, 0 to {count - 1}.",
+        )
+
+
+def select_channels(image: Image, volume: NDArray[Any], spec: ModelSpec, channel: int | None) -> NDArray[Any]:
+    """Turn (C, [Z,] Y, X) of an image into the channels of the model; keeps gray values as they are."""
+    if channel is not None:
+        volume = volume[channel : channel + 1]
+    elif image.rgb and spec.colour == "luminance":
+        weights = np.asarray(LUMINANCE, np.float32).reshape(3, *(1,) * (volume.ndim - 1))
+        return np.asarray((volume.astype(np.float32) * weights).sum(0, keepdims=True), dtype=np.float32)
+    if spec.colour == "repeat" and volume.shape[0] == 1:
+        return np.broadcast_to(volume, (spec.channels, *volume.shape[1:]))
+    return volume

@@ -1,0 +1,106 @@
+"""From a sample to the tensors that training cuts its patches from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_unet.core.base.normalise import Normalisation, measure
+from napari_unet.core.base.resize import resize_linear, resize_nearest
+from napari_unet.core.pipeline.channels import check_channels, select_channels
+from napari_unet.core.pipeline.scale import object_diameter, sampling_of, zoom_factor, zoomed_shape
+from napari_unet.core.store.spec import ModelSpec
+from napari_unet.core.store.training_set import Sample
+from napari_unet.core.targets import get_target
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A sample at the network's scale.
+
+    Parameters
+    ----------
+    image : (C, [Z,] Y, X) float16
+        Normalised.
+    target : (K, [Z,] Y, X) float16
+        Vectors first (where the target has them), then the other channels, then both weights.
+    centres : (N, D) int
+        The middle of each object that teaches.
+    known : (M, D) int
+        Some of the annotated voxels.
+    weight : float
+        How often patches come from this sample, relative to others.
+    """
+
+    image: Tensor
+    target: Tensor
+    centres: NDArray[np.intp]
+    known: NDArray[np.intp]
+    weight: float
+
+
+MAX_KNOWN = 4096
+"""Annotated voxels that are kept as possible patch centres."""
+
+
+def prepare(sample: Sample, spec: ModelSpec, *, weight: float | None = None, rescale: bool = True) -> Prepared:
+    """Normalise, rescale and encode one sample.
+
+    Parameters
+    ----------
+    sample : Sample
+        Image, labels and what of them is annotated.
+    spec : ModelSpec
+        Channels, normalisation, object size and target.
+    weight : float or None
+        Share of the patches; by default grows with the root of the number of objects.
+    rescale : bool
+        Bring the objects to the model's object size where they are off.
+
+    Raises
+    ------
+    UserError
+        When the channels do not fit the model.
+    """
+    check_channels(sample.image, spec, None)
+    volume = select_channels(sample.image, sample.image.volume(), spec, None)
+    volume = measure(Normalisation(**spec.normalisation), [volume]).apply(volume)
+    labels, annotated = sample.labels, sample.annotated
+    sampling = sampling_of(sample.image.voxel_size, sample.image.dims)
+    if rescale and spec.target == "instances":
+        taught = labels if annotated is None else np.where(annotated == 1, labels, 0)
+        factor = zoom_factor(object_diameter(taught, sampling), spec.object_size)
+        shape = zoomed_shape(labels.shape, (factor,) * labels.ndim)
+        volume = resize_linear(volume, shape)
+        labels = resize_nearest(labels, shape)
+        annotated = None if annotated is None else resize_nearest(annotated, shape)
+    encoded = get_target(spec.target).encode(labels, annotated, sampling)
+    target = encoded.target
+    if get_target(spec.target).vectors:
+        target = np.concatenate((target[-labels.ndim :], target[: -labels.ndim]))
+    stack = np.concatenate((target, encoded.weight)).astype(np.float16)
+    centres = _centres(labels if annotated is None else np.where(annotated > 0, labels, 0))
+    known = _known(annotated, labels.shape)
+    share = np.sqrt(max(1, len(centres))) if weight is None else weight
+    image = torch.from_numpy(volume.astype(np.float16))
+    return Prepared(image, torch.from_numpy(stack), centres, known, float(share))
+
+
+def _centres(labels: NDArray[np.int_]) -> NDArray[np.intp]:
+    """Give one voxel in the middle of each object: the mean position, rounded."""
+    index = np.nonzero(labels)
+    ids, inverse = np.unique(labels[index], return_inverse=True)
+    counts = np.bincount(inverse, minlength=len(ids))
+    means = [np.bincount(inverse, axis, minlength=len(ids)) / np.maximum(counts, 1) for axis in index]
+    return np.stack(means, axis=1).round().astype(np.intp) if len(ids) else np.zeros((0, labels.ndim), np.intp)
+
+
+def _known(annotated: NDArray[np.uint8] | None, shape: tuple[int, ...]) -> NDArray[np.intp]:
+    size = int(np.prod(shape))
+    flat = np.arange(size) if annotated is None else np.flatnonzero(annotated)
+    flat = flat[:: max(1, len(flat) // MAX_KNOWN)]
+    return np.stack(np.unravel_index(flat, shape), axis=1)

@@ -1,0 +1,135 @@
+"""How a training goes: chosen by rules from the data, every rule in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_unet.core.augment import IntensityRecipe, SpatialRecipe
+from napari_unet.core.base.options import Budget, TrainOptions
+from napari_unet.core.base.tiles import round_up
+from napari_unet.core.nets.config import NetConfig
+from napari_unet.core.pipeline.prepare import Prepared
+
+FEW_CELLS = 60
+"""Below so many cells only norms and the head learn: with fewer, training all layers has destroyed models."""
+
+Augment = str | tuple[SpatialRecipe, IntensityRecipe]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of one training.
+
+    Parameters
+    ----------
+    patch : tuple of int, voxels
+        Size of a patch per axis.
+    batch : int
+        Patches in a step.
+    steps : int or None
+    seconds : float or None
+        Whichever ends first; one of them is given.
+    learning_rate : float
+        At its highest.
+    trainable : {"all", "head"}
+        `head` is the affine part of the norms and the last convolution.
+    freeze_norm : bool
+        Keep the running statistics (fine-tuning): with few patches, learning them has destroyed models.
+    warmup, decay_from : float
+        Share of the training until the full learning rate, and from where it falls to 0.
+    ema : float
+        Decay of the running mean of the weights, which is what is kept.
+    check_every : int
+        Steps between two validations.
+    patience : int
+        Validations without progress before an early stop.
+    """
+
+    patch: tuple[int, ...]
+    batch: int
+    steps: int | None
+    seconds: float | None
+    learning_rate: float
+    trainable: str = "all"
+    freeze_norm: bool = False
+    warmup: float = 0.05
+    decay_from: float = 0.6
+    weight_decay: float = 1e-2
+    clip: float = 5.0
+    ema: float = 0.999
+    augment: Augment = "microscopy"
+    loss: str = "auto"
+    seed: int = 0
+    precision: str = "auto"
+    device: str = "auto"
+    check_every: int = 100
+    patience: int = 8
+
+
+def fine_tune_recipe(options: TrainOptions, config: NetConfig, n_cells: int, augment: Augment) -> Recipe:
+    """Choose how a model learns from a few corrections.
+
+    Parameters
+    ----------
+    options : TrainOptions
+        What the user fixed; the rest is chosen.
+    config : NetConfig
+        The network's configuration.
+    n_cells : int
+        Annotated objects.
+    augment : str or recipes
+        Kind of image.
+
+    Notes
+    -----
+    Few cells: norms and head for 100 steps; from `FEW_CELLS` on all layers, longer, with smaller steps.
+    """
+    few = options.trainable == "head" or (options.trainable == "auto" and n_cells < FEW_CELLS)
+    budget = Budget.parse(options.budget)
+    edge = options.patch or (128 if config.dims == 2 else 64)
+    automatic = budget.steps is None and budget.seconds is None
+    return Recipe(
+        patch=tuple(round_up(edge, m) for m in config.multiple()),
+        batch=options.batch or (4 if config.dims == 2 else 2),
+        steps=(100 if few else 300) if automatic else budget.steps,
+        seconds=budget.seconds,
+        learning_rate=options.learning_rate or (3e-3 if few else 5e-4),
+        trainable="head" if few else "all",
+        freeze_norm=True,
+        warmup=0.1,
+        weight_decay=1e-4,
+        ema=0.98 if few else 0.99,
+        augment=augment,
+        loss=options.loss,
+        seed=options.seed,
+        precision=options.precision,
+        device=options.device,
+        check_every=25,
+        patience=5,
+    )
+
+
+def scratch_recipe(options: TrainOptions, config: NetConfig, samples: Sequence[Prepared], augment: Augment) -> Recipe:
+    """Choose how a new model learns: patches as large as a typical image, up to 256 px in 2D and 64 in 3D."""
+    budget = Budget.parse(options.budget)
+    largest = options.patch or (256 if config.dims == 2 else 64)
+    typical = np.median([sample.image.shape[1:] for sample in samples], axis=0)
+    patch = tuple(
+        round_up(min(largest, int(n)), m) for n, m in zip(typical, config.multiple(), strict=True)
+    )
+    return Recipe(
+        patch=patch,
+        batch=options.batch or (8 if config.dims == 2 else 2),
+        steps=2000 if budget.steps is None and budget.seconds is None else budget.steps,
+        seconds=budget.seconds,
+        learning_rate=options.learning_rate or 2e-3,
+        augment=augment,
+        loss=options.loss,
+        seed=options.seed,
+        precision=options.precision,
+        device=options.device,
+        ema=0.995,
+    )

@@ -1,0 +1,125 @@
+"""Draw training patches around annotated cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from napari_unet.core.augment import AUGMENTS, IntensityRecipe, SpatialRecipe, apply_spatial, change_intensity, draw_spatial
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.pipeline.prepare import Prepared
+
+ON_OBJECTS = 0.75
+"""Share of the patches that are centred on an object; the others on any annotated voxel."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from: (N, C, ...) image, (N, K, ...) target, (N, 2, ...) weight, float32."""
+
+    image: Tensor
+    target: Tensor
+    weight: Tensor
+
+
+class Sampler:
+    """Draw batches of augmented patches; the same seed draws the same batches.
+
+    Parameters
+    ----------
+    samples : sequence of Prepared
+        At least one with an annotated voxel.
+    patch : tuple of int, voxels
+        Size of the patches.
+    batch : int
+        Patches in a batch.
+    augment : str or pair of recipes
+        A key of ``core.augment.AUGMENTS``, or the recipes themselves.
+    vectors : bool
+        The target's first channels are vectors.
+    seed : int
+        Of all draws.
+
+    Raises
+    ------
+    UserError
+        When nothing is annotated.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Prepared],
+        patch: tuple[int, ...],
+        batch: int,
+        *,
+        augment: str | tuple[SpatialRecipe, IntensityRecipe],
+        vectors: bool,
+        seed: int,
+    ) -> None:
+        self.samples = [sample for sample in samples if len(sample.known)]
+        if not self.samples:
+            raise UserError("There is nothing to learn from: no voxel is annotated.", "Accept or correct some objects.")
+        self.patch, self.batch, self.vectors = patch, batch, vectors
+        self.spatial, self.intensity = AUGMENTS[augment] if isinstance(augment, str) else augment
+        self.generator = Generator().manual_seed(seed)
+        weights = torch.tensor([sample.weight for sample in self.samples], dtype=torch.float64)
+        self.shares = weights / weights.sum()
+        # An even margin around the patch keeps its middle on a voxel.
+        self.piece = tuple(n + 2 * ceil(n * (self.spatial.reach - 1) / 2) for n in patch)
+
+    def draw(self) -> Batch:
+        """Draw one batch."""
+        chosen = torch.multinomial(self.shares, self.batch, replacement=True, generator=self.generator).tolist()
+        pieces = [self._piece(self.samples[index]) for index in chosen]
+        image = torch.stack([piece[0] for piece in pieces]).float()
+        target = torch.stack([piece[1] for piece in pieces]).float()
+        dims = len(self.patch)
+        draw = draw_spatial(self.spatial, self.batch, dims, self.generator)
+        image, target = apply_spatial(draw, image, target, self.patch, vectors=self.vectors)
+        image = change_intensity(self.intensity, image, self.generator)
+        if self.vectors:
+            # Sampled with the vectors in front; the network's order has them behind.
+            target = torch.cat((target[:, dims:-2], target[:, :dims], target[:, -2:]), dim=1)
+        return Batch(image, target[:, :-2], target[:, -2:])
+
+    def _piece(self, sample: Prepared) -> tuple[Tensor, Tensor]:
+        on_object = len(sample.centres) > 0 and float(torch.rand((), generator=self.generator)) < ON_OBJECTS
+        points = sample.centres if on_object else sample.known
+        point = points[int(torch.randint(len(points), (), generator=self.generator))]
+        jitter = [int(torch.randint(-(n // 4), n // 4 + 1, (), generator=self.generator)) for n in self.patch]
+        start = []
+        for middle, shift, size, patch, piece in zip(
+            point, jitter, sample.image.shape[1:], self.patch, self.piece, strict=True
+        ):
+            # The patch stays inside of the image where it fits; a smaller image lies in its middle.
+            first = int(middle) + shift - patch // 2
+            first = min(max(first, 0), size - patch) if size > patch else (size - patch) // 2
+            start.append(first - (piece - patch) // 2)
+        return _cut(sample.image, start, self.piece, mirror=True), _cut(sample.target, start, self.piece, mirror=False)
+
+
+def _cut(volume: Tensor, start: Sequence[int], size: tuple[int, ...], *, mirror: bool) -> Tensor:
+    """Cut (C, *size) out of a volume; beyond its edges it is mirrored, or 0."""
+    index = []
+    inside = []
+    for first, n, length in zip(start, size, volume.shape[1:], strict=True):
+        position = np.arange(first, first + n)
+        inside.append((position >= 0) & (position < length))
+        period = max(1, 2 * (length - 1))
+        folded = np.abs((position + period * 100) % period)
+        index.append(torch.from_numpy(np.minimum(folded, period - folded).clip(0, length - 1)))
+    out = volume
+    for axis, where in enumerate(index):
+        out = out.index_select(axis + 1, where)
+    if not mirror:
+        for axis, mask in enumerate(inside):
+            shape = [1] * out.ndim
+            shape[axis + 1] = -1
+            if not mask.all():
+                out = out * torch.from_numpy(mask).reshape(shape)
+    return out

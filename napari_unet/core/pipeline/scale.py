@@ -1,0 +1,63 @@
+"""Object size: measure it, and bring objects to the size that a model knows."""
+
+from __future__ import annotations
+
+from math import pi
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+TOLERANCE = 1.5
+"""Objects off by no more than this factor are segmented as they are."""
+
+LARGEST = 4.0
+"""Never enlarge or shrink by more: beyond it the measure is more likely wrong than the image."""
+
+FEWEST = 4
+"""Objects needed for a median that means something."""
+
+
+def object_diameter(labels: NDArray[Any], sampling: tuple[float, ...]) -> float | None:
+    """Measure the median diameter of the objects, in voxels of the finest axis.
+
+    Parameters
+    ----------
+    labels : ([Z,] Y, X) int
+        0 = background.
+    sampling : tuple of float
+        Relative voxel size per axis.
+
+    Returns
+    -------
+    float or None
+        Of the circle or sphere of equal volume; None with too few objects.
+    """
+    sizes = np.bincount(labels.ravel())[1:]
+    sizes = sizes[sizes > 0]
+    if len(sizes) < FEWEST:
+        return None
+    volume = float(np.median(sizes)) * float(np.prod(sampling)) / min(sampling) ** labels.ndim
+    return 2 * (volume / pi) ** 0.5 if labels.ndim == 2 else 2 * (volume * 3 / (4 * pi)) ** (1 / 3)
+
+
+def sampling_of(voxel_size: tuple[float, ...] | None, dims: int) -> tuple[float, ...]:
+    """Give relative voxel sizes, the finest axis 1; all 1 where the voxel size is not known."""
+    if voxel_size is None:
+        return (1.0,) * dims
+    return tuple(v / min(voxel_size) for v in voxel_size)
+
+
+def zoom_factor(found: float | None, wanted: float | None) -> float:
+    """Give the enlargement that brings objects of size `found` to the size `wanted`; 1 within the tolerance."""
+    if found is None or wanted is None:
+        return 1.0
+    factor = wanted / found
+    if 1 / TOLERANCE <= factor <= TOLERANCE:
+        return 1.0
+    return min(max(factor, 1 / LARGEST), LARGEST)
+
+
+def zoomed_shape(shape: tuple[int, ...], factors: tuple[float, ...]) -> tuple[int, ...]:
+    """Give the shape after an enlargement per axis; no axis vanishes."""
+    return tuple(max(1, round(n * f)) for n, f in zip(shape, factors, strict=True))

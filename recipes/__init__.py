@@ -1,0 +1,1 @@
+"""Recipes of the bundled models: what is shipped can be made again."""

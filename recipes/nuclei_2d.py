@@ -1,0 +1,148 @@
+"""Train the bundled model `nuclei-2d`.
+
+    python -m recipes.nuclei_2d ../shared/data/dsb2018 --out build/nuclei-2d --seconds 3600
+
+The data are the 2018 Data Science Bowl (BBBC038, CC0) with corrected masks; the folder holds ``train/images``,
+``train/labels`` and an ``index.csv`` with the type of each image. Interrupted, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import logging
+import os
+from dataclasses import replace
+from pathlib import Path
+
+
+from napari_unet.core.augment import IntensityRecipe, SpatialRecipe
+from napari_unet.core.base.progress import Progress
+from napari_unet.core.nets import preset
+from napari_unet.core.pipeline.prepare import Prepared, prepare
+from napari_unet.core.pipeline.recipe import Recipe
+from napari_unet.core.pipeline.train import Row, train
+from napari_unet.core.store.models import Model, initial_model, save_model
+from napari_unet.core.store.spec import ModelSpec
+from napari_unet.core.store.training_set import Sample, load_samples
+from napari_unet.core.targets import DecodeSettings
+
+SHARES = {"fluorescence": 0.6, "histology": 0.3, "brightfield": 0.1}
+"""Of the patches: more of the rarer types than their number, so that none is forgotten."""
+
+OBJECT_SIZE = 20.0
+"""px; close to the median of the training set, a little larger so that small nuclei keep their shape."""
+
+TITLE = "Nuclei in 2D: fluorescence, histology (H&E) and brightfield"
+DESCRIPTION = (
+    "Segments single nuclei in 2D light microscopy: bright on dark (fluorescence), dark on bright (brightfield) and "
+    "coloured (histology). Trained on the 2018 Data Science Bowl, stage 1 (BBBC038v1, CC0), with corrected masks. "
+    "Please cite Caicedo et al., Nat Methods 2019, doi:10.1038/s41592-019-0612-7, and Ljosa et al., Nat Methods 2012."
+)
+
+
+def make_spec(name: str = "nuclei-2d") -> ModelSpec:
+    """Describe the model before it is trained."""
+    net, config = preset("fast", dims=2, in_channels=3, out_channels=4)
+    return ModelSpec(
+        name=name,
+        title=TITLE,
+        description=DESCRIPTION,
+        net=net,
+        net_config=config.to_dict(),
+        target="instances",
+        dims=2,
+        channels=3,
+        colour="repeat",
+        object_size=OBJECT_SIZE,
+        decode=DecodeSettings().to_dict(),
+    )
+
+
+def read_types(index: Path) -> dict[str, str]:
+    """Read which type each image is of."""
+    with index.open(newline="") as file:
+        return {row["id"]: row["type"] for row in csv.DictReader(file)}
+
+
+def prepare_all(samples: list[Sample], types: dict[str, str], spec: ModelSpec) -> list[Prepared]:
+    """Prepare every image at the model's object size; those that were rescaled also at their own.
+
+    The first pass over a new image runs before its object size is known, so the network must cope with both.
+    """
+    counts = {kind: sum(types[s.name] == kind for s in samples) for kind in SHARES}
+    prepared: list[Prepared] = []
+    for sample in samples:
+        kind = types[sample.name]
+        share = SHARES[kind] / max(1, counts[kind])
+        scaled = prepare(sample, spec, weight=share)
+        if scaled.image.shape[1:] == sample.labels.shape:
+            prepared.append(scaled)
+            continue
+        prepared += [replace(scaled, weight=0.7 * share), prepare(sample, spec, weight=0.3 * share, rescale=False)]
+    return prepared
+
+
+def make_recipe(seconds: float | None, steps: int | None, seed: int) -> Recipe:
+    """Choose patches, steps and augmentation."""
+    augment = (SpatialRecipe(scale=(0.7, 1.4)), IntensityRecipe(invert=0.03, colour=0.1, gray=0.2))
+    return Recipe(
+        patch=(192, 192),
+        batch=8,
+        steps=steps,
+        seconds=seconds,
+        learning_rate=2.5e-3,
+        augment=augment,
+        ema=0.998,
+        seed=seed,
+    )
+
+
+def main() -> None:
+    """Train, and save the model."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--types", default=",".join(SHARES), help="types of images to learn from")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    model = learn(
+        arguments.data,
+        arguments.out.name,
+        make_recipe(arguments.seconds, arguments.steps, arguments.seed),
+        checkpoint=arguments.out.with_name(arguments.out.name + "-checkpoint"),
+        kinds=tuple(arguments.types.split(",")),
+        limit=arguments.limit,
+    )
+    save_model(model, arguments.out, half=True, overwrite=True)
+
+
+def learn(
+    data: Path, name: str, recipe: Recipe, *, checkpoint: Path | None, kinds: tuple[str, ...], limit: int | None = None
+) -> Model:
+    """Train on the images of some types."""
+    if hasattr(os, "nice"):
+        os.nice(10)
+    types = read_types(data / "index.csv")
+    samples = [sample for sample in load_samples(data / "train") if types[sample.name] in kinds][:limit]
+    spec = replace(make_spec(name), data={sample.name: sample.digest() for sample in samples}, seed=recipe.seed)
+    prepared = prepare_all(samples, types, spec)
+    logging.info("%d images, %d prepared", len(samples), len(prepared))
+
+    def report(progress: Progress) -> None:
+        row = progress.payload
+        if isinstance(row, Row) and row.step % 50 == 0:
+            logging.info("step %d loss %.4f %.0f s", row.step, row.loss, row.seconds)
+
+    result = train(initial_model(spec, recipe.seed), prepared, recipe, report=report, checkpoint=checkpoint)
+    steps = result.history[-1].step if result.history else 0
+    facts = {"steps": steps, "batch": recipe.batch, "patch": list(recipe.patch), "learning_rate": recipe.learning_rate}
+    return Model(replace(result.model.spec, training=facts), result.model.weights)
+
+
+if __name__ == "__main__":
+    main()
