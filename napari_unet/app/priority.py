@@ -1,0 +1,71 @@
+"""Keep the window fluid while a job computes: less priority and one core less for the job's thread."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import sys
+import threading
+
+logger = logging.getLogger(__name__)
+
+NICENESS = 10  # of 19: still finishes on a busy machine, always gives way to the window
+WINDOWS_BELOW_NORMAL = -1  # THREAD_PRIORITY_BELOW_NORMAL
+MACOS_UTILITY = 0x11  # QOS_CLASS_UTILITY
+
+
+def lower_priority() -> bool:
+    """Lower the priority of the calling thread, and of the threads that it starts from now on.
+
+    Returns
+    -------
+    bool
+        False where the system refused; the job runs all the same.
+    """
+    try:
+        if sys.platform == "win32":
+            return _lower_on_windows()
+        if sys.platform == "darwin":
+            return _lower_on_macos()
+        # On Linux the "process" of this call is a single thread; children inherit its value.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    except (OSError, AttributeError) as error:
+        logger.info("the job keeps its priority: %s", error)
+        return False
+    return True
+
+
+def _lower_on_windows() -> bool:
+    kernel = ctypes.CDLL("kernel32")
+    kernel.GetCurrentThread.restype = ctypes.c_void_p
+    kernel.SetThreadPriority.argtypes = (ctypes.c_void_p, ctypes.c_int)
+    return bool(kernel.SetThreadPriority(kernel.GetCurrentThread(), WINDOWS_BELOW_NORMAL))
+
+
+def _lower_on_macos() -> bool:
+    system = ctypes.CDLL(None)
+    system.pthread_set_qos_class_self_np.argtypes = (ctypes.c_uint, ctypes.c_int)
+    return bool(system.pthread_set_qos_class_self_np(MACOS_UTILITY, 0) == 0)
+
+
+def n_cores() -> int:
+    """Give the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def limit_torch_threads() -> int:
+    """Leave one core to the window: torch uses the others.
+
+    Returns
+    -------
+    int
+        The number of threads that torch uses from now on in this thread.
+    """
+    import torch
+
+    threads = max(1, n_cores() - 1)
+    torch.set_num_threads(threads)
+    return threads

@@ -1,0 +1,49 @@
+"""A job's thread gives way to the window."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from napari_unet.app import priority
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="priorities of single threads can be read on Linux")
+def test_lower_priority_when_called_in_a_thread_then_only_that_thread_changes():
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def work() -> tuple[bool, int]:
+        return priority.lower_priority(), os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    with ThreadPoolExecutor(1) as pool:
+        lowered, niceness = pool.submit(work).result()
+    assert lowered
+    assert niceness >= priority.NICENESS
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
+
+
+def test_lower_priority_when_the_system_refuses_then_it_says_so(monkeypatch):
+    def refuse(*args: object) -> None:
+        raise OSError("not here")
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(os, "setpriority", refuse, raising=False)
+    assert priority.lower_priority() is False
+
+
+def test_limit_torch_threads_when_called_then_one_core_is_left(monkeypatch):
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    try:
+        monkeypatch.setattr(priority, "n_cores", lambda: 4)
+        assert priority.limit_torch_threads() == 3 == torch.get_num_threads()
+        monkeypatch.setattr(priority, "n_cores", lambda: 1)
+        assert priority.limit_torch_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+    monkeypatch.undo()
+    assert priority.n_cores() >= 1
