@@ -1,0 +1,211 @@
+"""Fine-tune on corrections; the new model replaces the old one only if it scores no worse on held-out ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.options import TrainOptions
+from napari_unet.core.base.progress import Progress, Report, silent, within
+from napari_unet.core.pipeline.evaluate import Kept, predict_samples, score_kept
+from napari_unet.core.pipeline.prepare import prepare
+from napari_unet.core.pipeline.recipe import Augment, Recipe, fine_tune_recipe
+from napari_unet.core.pipeline.split import Split, count_objects, split
+from napari_unet.core.pipeline.train import Row, Stop, TrainResult, never, train
+from napari_unet.core.pipeline.tune import tune
+from napari_unet.core.store.models import Model
+from napari_unet.core.store.training_set import Sample
+
+
+@dataclass(frozen=True)
+class FineTuneResult:
+    """What fine-tuning found.
+
+    Parameters
+    ----------
+    model : Model
+        The one to go on with: the candidate if it was accepted, else the old one.
+    candidate : Model
+        Trained on all corrections.
+    accepted : bool
+        It scored no worse than the old one.
+    before, after : float, 0..1
+        Scores of the old and the new model on what the new one did not learn from; NaN where nothing was held out.
+    n_held_out : int
+        Objects that were held out, all folds together.
+    held_out : str
+        In words: images, regions, or two folds of cells by place.
+    history : tuple of Row
+        Of the last training.
+    stopped : bool
+        The user stopped it.
+    """
+
+    model: Model
+    candidate: Model
+    accepted: bool
+    before: float
+    after: float
+    n_held_out: int
+    held_out: str
+    history: tuple[Row, ...] = field(repr=False)
+    stopped: bool
+
+
+def fine_tune(
+    model: Model,
+    samples: Sequence[Sample],
+    options: TrainOptions | None = None,
+    report: Report = silent,
+    stop: Stop = never,
+    checkpoint: Path | None = None,
+) -> FineTuneResult:
+    """Teach a model from corrections.
+
+    Parameters
+    ----------
+    model : Model
+        The base; training always starts from it, on all corrections so far.
+    samples : sequence of Sample
+        The corrections.
+    options : TrainOptions or None
+        None chooses everything automatically.
+    report : Report
+        Called after each step with a `Row`; may raise `Cancelled`.
+    stop : function
+        True ends the training at the next step; what was learned is kept and still judged.
+    checkpoint : Path or None
+        Folder of the last training's checkpoints.
+
+    Returns
+    -------
+    FineTuneResult
+
+    Raises
+    ------
+    UserError
+        When nothing teaches.
+
+    Notes
+    -----
+    The held-out part is first learned without and judged; the model that is kept is then trained on all.
+    """
+    options = options or TrainOptions()
+    _check(model, samples)
+    n_cells = sum(count_objects(sample) for sample in samples)
+    chosen = split(samples, semantic=model.spec.target == "semantic")
+    recipe = fine_tune_recipe(options, model.net_config, n_cells, augment_for(model))
+    n_runs = len(chosen.folds) + 1
+    if recipe.seconds is not None:
+        recipe = replace(recipe, seconds=recipe.seconds / n_runs)
+    before, after = _judge(model, chosen, recipe, _numbered(report, n_runs), stop)
+    result = _learn(model, samples, recipe, _numbered(report, n_runs)(n_runs - 1), stop, checkpoint)
+    report(Progress(0.99, 1.0, "tuning the thresholds"))
+    candidate = tune(result.model, samples)
+    candidate = _described(candidate, model, samples, recipe, result, before, after)
+    accepted = not after < before  # without anything held out both are NaN: the user judges
+    return FineTuneResult(
+        candidate if accepted else model,
+        candidate,
+        accepted,
+        before,
+        after,
+        chosen.n_held_out,
+        chosen.words,
+        result.history,
+        result.stopped,
+    )
+
+
+def _check(model: Model, samples: Sequence[Sample]) -> None:
+    if not samples or not any(s.annotated is None or s.annotated.any() for s in samples):
+        raise UserError("There is nothing to learn from: nothing is annotated.", "Accept or correct some objects first.")
+    n_classes = len(model.spec.classes)
+    highest = max(int(sample.labels.max(initial=0)) for sample in samples)
+    if model.spec.target == "semantic" and highest > n_classes:
+        raise UserError(
+            f"The labels go up to {highest}; the model '{model.spec.name}' knows {n_classes} classes.",
+            "Use its classes, or train a new model from scratch.",
+        )
+    if any(sample.image.dims != model.spec.dims for sample in samples):
+        raise UserError(
+            f"The model '{model.spec.name}' is {model.spec.dims}D, the corrections are {samples[0].image.dims}D.",
+            "Correct images of the model's own dimensions, or train a new model.",
+        )
+
+
+def augment_for(model: Model) -> Augment:
+    """Choose the augmentation: z-scored images are MRI, which has an up and a down."""
+    return "mri" if model.spec.normalisation.get("kind") == "zscore" else "microscopy"
+
+
+def _numbered(report: Report, n_runs: int) -> _Parts:
+    return _Parts(report, n_runs)
+
+
+class _Parts:
+    """Give each of several trainings its share of the progress."""
+
+    def __init__(self, report: Report, n_runs: int) -> None:
+        self.report, self.n_runs = report, n_runs
+
+    def __call__(self, index: int) -> Report:
+        return within(self.report, 0.98 * index / self.n_runs, 0.98 * (index + 1) / self.n_runs)
+
+
+def _judge(model: Model, chosen: Split, recipe: Recipe, parts: _Parts, stop: Stop) -> tuple[float, float]:
+    """Score the old model and models that learned without the held-out part, all folds pooled."""
+    old: list[Kept] = []
+    scores: list[tuple[float, float, int]] = []
+    for index, fold in enumerate(chosen.folds):
+        learner = _learn(model, fold.train, recipe, parts(index), stop, None)
+        candidate = tune(learner.model, fold.train)
+        old = predict_samples(model, fold.held_out)
+        weight = max(1, sum(count_objects(sample) for sample in fold.held_out))
+        new = predict_samples(candidate, fold.held_out)
+        scores.append((score_kept(model, old), score_kept(candidate, new), weight))
+    if not scores:
+        return float("nan"), float("nan")
+    weights = [s[2] for s in scores]
+    return float(np.average([s[0] for s in scores], weights=weights)), float(
+        np.average([s[1] for s in scores], weights=weights)
+    )
+
+
+def _learn(
+    model: Model, samples: Sequence[Sample], recipe: Recipe, report: Report, stop: Stop, checkpoint: Path | None
+) -> TrainResult:
+    prepared = [prepare(sample, model.spec) for sample in samples]
+    return train(model, prepared, recipe, report=report, stop=stop, checkpoint=checkpoint)
+
+
+def _described(
+    candidate: Model,
+    parent: Model,
+    samples: Sequence[Sample],
+    recipe: Recipe,
+    result: TrainResult,
+    before: float,
+    after: float,
+) -> Model:
+    """Write down where the new model comes from."""
+    scores = {"held-out, parent": before, "held-out, this model": after}
+    spec = replace(
+        candidate.spec,
+        parent=parent.spec.name,
+        seed=recipe.seed,
+        data={**parent.spec.data, **{sample.name: sample.digest() for sample in samples}},
+        scores={} if np.isnan(after) else scores,
+        training={
+            "steps": result.history[-1].step if result.history else 0,
+            "learned": recipe.trainable,
+            "learning_rate": recipe.learning_rate,
+            "cells": sum(count_objects(sample) for sample in samples),
+        },
+        description=f"Fine-tuned from '{parent.spec.name}'. {parent.spec.description}",
+    )
+    return Model(spec, candidate.weights)

@@ -1,0 +1,174 @@
+"""Run a network over a volume of any size, tile by tile, as if it were run on the whole at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.memory import free_bytes, is_out_of_memory
+from napari_unet.core.base.progress import Progress, Report, silent
+from napari_unet.core.base.tiles import Box, plan_tiles, round_up
+from napari_unet.core.nets.config import NetConfig
+from napari_unet.core.pipeline.engine import Engine, exact_halo, fast_halo
+
+TILE = {2: 1024, 3: 128}
+"""px; larger tiles hardly save anything, smaller ones compute their context many times."""
+
+BYTES_PER_VOXEL = 12
+"""Times the base channels and the bytes of a number: what a voxel needs at the network's widest point (measured)."""
+
+Write = Callable[[Box, Tensor], None]
+
+
+def run_tiled(
+    engine: Engine,
+    volume: NDArray[np.float32],
+    write: Write,
+    *,
+    tile: int | None = None,
+    halo: str = "exact",
+    report: Report = silent,
+) -> None:
+    """Run a network over a normalised volume and hand over each voxel's logits exactly once.
+
+    Parameters
+    ----------
+    engine : Engine
+        The network, ready for inference.
+    volume : (C, [Z,] Y, X) float32
+        Normalised; extended to the network's multiple by mirroring.
+    write : function of a box and (K, *box) logits
+        Called once for each tile; the boxes cover the volume without overlap.
+    tile : int or None, voxels
+        Edge of a tile; from the free memory by default.
+    halo : {"exact", "fast"}
+        True-neighbour context: all that the network sees, or half of it.
+    report : Report
+        Called after each tile.
+
+    Raises
+    ------
+    UserError
+        When even the smallest tile does not fit the memory.
+
+    Notes
+    -----
+    Needs the memory of one tile on top of the volume. When memory runs out the tiles become smaller, and the tiles
+    that are done are not computed again.
+    """
+    config = engine.config
+    size = tile or default_tile(config, engine.dtype, engine.device.type)
+    margin = (0,) * config.dims if config.padding == "valid" else exact_halo(config)
+    if halo == "fast" and config.padding == "same":
+        margin = fast_halo(config)
+    done = np.zeros(volume.shape[1:], bool)
+    while True:
+        failed = _try_tiles(engine, volume, write, _tiles(config, volume.shape[1:], size, margin), done, report)
+        if not failed:
+            return
+        # Here, outside of the except block, nothing holds the tensors of the failed tile any more.
+        if engine.device.type == "cuda":
+            torch.cuda.empty_cache()
+        smaller = size // 2
+        if smaller < max(config.multiple()):
+            raise UserError(
+                f"There is too little memory for a tile of {size} px ({free_bytes(engine.device.type) / 2**30:.1f} "
+                "GiB free).",
+                "Close other programs, or choose the CPU.",
+            )
+        size = smaller
+
+
+def default_tile(config: NetConfig, dtype: torch.dtype, device: str) -> int:
+    """Choose the edge of a tile: the usual one, halved until it fits into half of the free memory."""
+    size = TILE[config.dims]
+    per_voxel = BYTES_PER_VOXEL * config.base * dtype.itemsize
+    halo = max(exact_halo(config))
+    while size > 2 * max(config.multiple()) and (size + 2 * halo) ** config.dims * per_voxel > free_bytes(device) / 2:
+        size //= 2
+    return size
+
+
+def _try_tiles(
+    engine: Engine, volume: NDArray[np.float32], write: Write, tiles: list[_Job], done: NDArray[np.bool_], report: Report
+) -> bool:
+    """Run the tiles that are not done; True when memory ran out."""
+    for number, job in enumerate(tiles):
+        core = tuple(slice(s.start, min(s.stop, n)) for s, n in zip(job.core, volume.shape[1:], strict=True))
+        if done[core].all():
+            continue
+        try:
+            logits = engine(torch.from_numpy(_read(volume, job.read))[None])[0]
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return True
+        index = tuple(slice(s.start, s.start + c.stop - c.start) for s, c in zip(job.inner, core, strict=True))
+        write(core, logits[(slice(None), *index)])
+        done[core] = True
+        report(Progress(number + 1, len(tiles), f"tile {number + 1} of {len(tiles)}"))
+    return False
+
+
+class _Job:
+    """A tile whose `read` may reach beyond the volume: there it is mirrored."""
+
+    def __init__(self, core: Box, read: Box, inner: Box) -> None:
+        self.core, self.read, self.inner = core, read, inner
+
+
+def _tiles(config: NetConfig, shape: tuple[int, ...], size: int, halo: tuple[int, ...]) -> list[_Job]:
+    if config.padding == "valid":
+        return list(_valid_tiles(config, shape, size))
+    multiple = config.multiple()
+    padded = tuple(round_up(n, m) for n, m in zip(shape, multiple, strict=True))
+    return [_Job(t.core, t.read, t.inner) for t in plan_tiles(padded, (size,) * len(shape), halo, multiple)]
+
+
+def _valid_tiles(config: NetConfig, shape: tuple[int, ...], size: int) -> Iterator[_Job]:
+    """Cover a volume with the outputs of unpadded convolutions (the overlap-tile strategy of the 2015 paper)."""
+    sizes = [_valid_size(config, axis, min(size, n)) for axis, n in enumerate(shape)]
+    counts = [-(-n // out) for n, (_, out) in zip(shape, sizes, strict=True)]
+    for index in np.ndindex(*counts):
+        starts = [i * out for i, (_, out) in zip(index, sizes, strict=True)]
+        core = tuple(slice(s, s + out) for s, (_, out) in zip(starts, sizes, strict=True))
+        margins = [(n_in - out) // 2 for n_in, out in sizes]
+        read = tuple(slice(s - m, s - m + n) for s, m, (n, _) in zip(starts, margins, sizes, strict=True))
+        yield _Job(core, read, tuple(slice(0, out) for _, out in sizes))
+
+
+def _valid_size(config: NetConfig, axis: int, wanted: int) -> tuple[int, int]:
+    """Find the smallest input of an unpadded network whose output is at least `wanted`: (input, output)."""
+    for lowest in range(1, wanted + 4096):
+        size = lowest
+        lost = [config.convs * 2 * (config.kernel(level)[axis] // 2) for level in range(config.depth + 1)]
+        size -= lost[config.depth]
+        if size < 1:
+            continue
+        for level in reversed(range(config.depth)):
+            size = size * config.stride(level)[axis] - lost[level]
+        if size >= wanted:
+            total = lowest
+            for level in reversed(range(config.depth)):
+                total = total * config.stride(level)[axis] + lost[level]
+            return total, size
+    raise UserError(f"No tile of {wanted} px fits the network.", "Choose a smaller tile.")
+
+
+def _read(volume: NDArray[np.float32], box: Box) -> NDArray[np.float32]:
+    """Read a box that may reach beyond the volume; beyond the edge it is mirrored."""
+    inside = all(s.start >= 0 and s.stop <= n for s, n in zip(box, volume.shape[1:], strict=True))
+    if inside:
+        return volume[(slice(None), *box)]
+    index: list[Any] = []
+    for part, length in zip(box, volume.shape[1:], strict=True):
+        period = max(1, 2 * (length - 1))
+        folded = np.arange(part.start, part.stop) % period
+        index.append(np.minimum(folded, period - folded) if length > 1 else folded * 0)
+    return volume[(slice(None), *np.ix_(*index))]
