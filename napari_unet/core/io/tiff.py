@@ -1,0 +1,176 @@
+"""TIFF: plain, OME-TIFF and ImageJ, with the axes and the voxel size that their metadata give."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+
+from napari_unet.core.base.errors import ReadError, UserError
+from napari_unet.core.io.guard import check_memory
+from napari_unet.core.io.stored import UNKNOWN, Stored, length_um
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_unet.core.base.image import Image
+
+MEASURED_UM = 10.0
+"""A pixel said to be smaller than this was measured; larger ones are the dots of a printer (300 dpi are 85 µm)."""
+
+
+def read(path: Path) -> Stored:
+    """Read the first series of a TIFF at full resolution.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+
+    Returns
+    -------
+    Stored
+        Axes and voxel size from OME-XML, ImageJ's or tifffile's metadata, or from the resolution tags where they can
+        be trusted.
+
+    Raises
+    ------
+    ReadError
+        When it is cut short, or claims more than the memory.
+    UserError
+        When it holds several images of the same kind, or CMYK.
+    """
+    with tifffile.TiffFile(path) as file:
+        series = file.series[0]
+        alike = [s for s in file.series if s.shape == series.shape and s.dtype == series.dtype]
+        if len(alike) > 1:
+            raise UserError(
+                f"'{path.name}' holds {len(alike)} images of the shape {series.shape}.", "Save them as separate files."
+            )
+        check_memory(path, series.nbytes)
+        page = series.keyframe
+        _check_complete(path, file, series)
+        if page.photometric == tifffile.PHOTOMETRIC.SEPARATED:
+            raise UserError(f"'{path.name}' holds the printing colours CMYK.", "Convert it to RGB.")
+        axes = "".join(a if a in "TCZYXS" else UNKNOWN if a in "IQ" else a for a in series.axes)
+        data = np.asarray(series.asarray())
+        return Stored(data, axes, _voxel_size(file, page), _palette(page))
+
+
+def _check_complete(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> None:
+    """Refuse a file whose end is missing: tifffile fills what it does not find with zeros."""
+    size = file.filehandle.size
+    if series.dataoffset is not None:
+        end = series.dataoffset + series.nbytes
+    else:
+        pages = [page for page in series.pages if page is not None]
+        here = [page for page in pages if page.parent is file]  # an OME dataset may lie in many files
+        ends = (o + n for page in here for o, n in zip(page.dataoffsets, page.databytecounts, strict=True))
+        end = max(ends, default=0)
+        if len(pages) < len(series.pages):
+            raise ReadError(f"'{path.name}' lacks planes that it announces.", "It was cut short: copy it once more.")
+    if end > size:
+        raise ReadError(
+            f"'{path.name}' announces {end} bytes and has {size}.", "It was cut short: copy or export it once more."
+        )
+
+
+def _palette(page: Any) -> NDArray[np.uint8] | None:
+    if page.photometric != tifffile.PHOTOMETRIC.PALETTE or page.colormap is None:
+        return None
+    colours: NDArray[np.uint8] = (page.colormap.T >> 8).astype(np.uint8)
+    return colours
+
+
+def _voxel_size(file: tifffile.TiffFile, page: Any) -> dict[str, float]:
+    if file.is_ome and file.ome_metadata:
+        return _ome_size(file.ome_metadata)
+    shaped = file.shaped_metadata if file.is_shaped else None
+    told = file.imagej_metadata if file.is_imagej else (shaped[0] if shaped else None)
+    tags = {a: _per_pixel(page.tags.get(name)) for a, name in (("X", "XResolution"), ("Y", "YResolution"))}
+    if told and "unit" in told:
+        lengths = {**tags, "Z": told.get("spacing")}
+        sizes = {a: length_um(v, told["unit"]) for a, v in lengths.items()}
+        return {a: v for a, v in sizes.items() if v is not None}
+    unit = page.tags.get("ResolutionUnit")
+    name = {2: "inch", 3: "cm"}.get(int(unit.value) if unit is not None else 0)
+    sizes = {a: length_um(v, name) for a, v in tags.items()}
+    return {a: v for a, v in sizes.items() if v is not None and v < MEASURED_UM}
+
+
+def _per_pixel(tag: Any) -> float | None:
+    """Turn pixels for each unit, a fraction, into units for each pixel."""
+    if tag is None:
+        return None
+    pixels, units = tag.value
+    return units / pixels if pixels else None
+
+
+def _ome_size(xml: str) -> dict[str, float]:
+    pixels = ElementTree.fromstring(xml).find(".//{*}Pixels")
+    if pixels is None:
+        return {}
+    sizes = {a: length_um(pixels.get(f"PhysicalSize{a}"), pixels.get(f"PhysicalSize{a}Unit", "µm")) for a in "ZYX"}
+    return {a: v for a, v in sizes.items() if v is not None}
+
+
+def write_labels(labels: NDArray[np.integer], like: Image | None, kind: str) -> bytes:
+    """Encode labels as compressed TIFF.
+
+    Parameters
+    ----------
+    labels : array of uint8, uint16 or uint32
+        As the image's label axes.
+    like : Image or None
+        Gives axes and voxel size.
+    kind : str
+        Suffix of the file. A plain ``.tif`` carries ImageJ's metadata, which Fiji opens by itself, where ImageJ has the
+        type; ``.ome.tif`` and 32-bit labels carry OME-XML.
+
+    Returns
+    -------
+    bytes
+        The whole file.
+    """
+    axes = like.label_axes if like is not None else "TZYX"[-labels.ndim :]
+    size = dict(zip(like.spatial_axes, like.voxel_size, strict=True)) if like is not None and like.voxel_size else {}
+    if kind.startswith(".ome") or labels.dtype == np.uint32:
+        return _ome_bytes(labels, axes, size)
+    metadata: dict[str, Any] = {"axes": axes, "unit": "um" if size else "pixel"}
+    if "Z" in size:
+        metadata["spacing"] = size["Z"]
+    resolution = (1 / size["X"], 1 / size["Y"]) if size else None
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, labels, imagej=True, compression="zlib", resolution=resolution, metadata=metadata)
+    return buffer.getvalue()
+
+
+def write_image(image: Image) -> bytes:
+    """Encode an image as compressed OME-TIFF; see `napari_unet.core.io.write_image`."""
+    data, axes = np.asarray(image.data), image.axes
+    if data.dtype == bool:
+        data = data.astype(np.uint8)
+    elif data.dtype.kind in "iu" and data.dtype.itemsize == 8:
+        data = data.astype(np.float64)
+    elif data.dtype == np.float16:
+        data = data.astype(np.float32)
+    if image.rgb:
+        at = axes.index("C")
+        data, axes = np.moveaxis(data, at, -1), axes.replace("C", "") + "S"
+    size = dict(zip(image.spatial_axes, image.voxel_size, strict=True)) if image.voxel_size else {}
+    return _ome_bytes(data, axes, size)
+
+
+def _ome_bytes(data: NDArray[Any], axes: str, size: dict[str, float]) -> bytes:
+    metadata: dict[str, Any] = {"axes": axes}
+    for axis, length in size.items():
+        metadata |= {f"PhysicalSize{axis}": length, f"PhysicalSize{axis}Unit": "µm"}
+    buffer = io.BytesIO()
+    photometric = "rgb" if axes.endswith("S") else "minisblack"
+    tifffile.imwrite(buffer, data, ome=True, compression="zlib", photometric=photometric, metadata=metadata)
+    return buffer.getvalue()
