@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.base.tiles import Box, grow
-from napari_unet.core.metrics import Counts, average_precision, dice, match_counts
+from napari_unet.core.metrics.instances import average_precision, match_counts, pool
+from napari_unet.core.metrics.semantic import dice
 from napari_unet.core.pipeline.segment import Prediction, decode, segment
 from napari_unet.core.store.models import Model
 from napari_unet.core.store.training_set import Sample
@@ -72,12 +73,11 @@ def score(model: Model, samples: Sequence[Sample]) -> float:
 
 
 def _instances(model: Model, kept: Sequence[Kept], options: SegmentOptions) -> float:
-    total: Counts | None = None
+    counts = []
     for one in kept:
         labels = decode(model, one.prediction, options)[0]
-        counts = match_counts(*comparable(labels, one.sample, one.box), THRESHOLDS)
-        total = counts if total is None else total + counts
-    return 0.0 if total is None else float(np.mean(average_precision(total)))
+        counts.append(match_counts(*comparable(labels, one.sample, one.box), THRESHOLDS))
+    return float(np.mean(average_precision(pool(counts, THRESHOLDS)))) if counts else 0.0
 
 
 def comparable(labels: NDArray[Any], sample: Sample, box: Box) -> tuple[NDArray[Any], NDArray[Any]]:

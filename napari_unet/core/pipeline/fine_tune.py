@@ -11,7 +11,7 @@ import numpy as np
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.base.progress import Progress, Report, silent, within
-from napari_unet.core.pipeline.evaluate import Kept, predict_samples, score_kept
+from napari_unet.core.pipeline.evaluate import score
 from napari_unet.core.pipeline.prepare import prepare
 from napari_unet.core.pipeline.recipe import Augment, Recipe, fine_tune_recipe
 from napari_unet.core.pipeline.split import Split, count_objects, split
@@ -102,8 +102,10 @@ def fine_tune(
     n_runs = len(chosen.folds) + 1
     if recipe.seconds is not None:
         recipe = replace(recipe, seconds=recipe.seconds / n_runs)
-    before, after = _judge(model, chosen, recipe, _numbered(report, n_runs), stop)
-    result = _learn(model, samples, recipe, _numbered(report, n_runs)(n_runs - 1), stop, checkpoint)
+    parts = [within(report, 0.98 * index / n_runs, 0.98 * (index + 1) / n_runs) for index in range(n_runs)]
+    before, after, cut_short = _judge(model, chosen, recipe, parts, stop)
+    # Stopped while it was judged: what that fold has learned is what there is to keep.
+    result = cut_short or _learn(model, samples, recipe, parts[-1], stop, checkpoint)
     report(Progress(0.99, 1.0, "tuning the thresholds"))
     candidate = tune(result.model, samples)
     candidate = _described(candidate, model, samples, recipe, result, before, after)
@@ -143,37 +145,32 @@ def augment_for(model: Model) -> Augment:
     return "mri" if model.spec.normalisation.get("kind") == "zscore" else "microscopy"
 
 
-def _numbered(report: Report, n_runs: int) -> _Parts:
-    return _Parts(report, n_runs)
+def _judge(
+    model: Model, chosen: Split, recipe: Recipe, parts: Sequence[Report], stop: Stop
+) -> tuple[float, float, TrainResult | None]:
+    """Score the old model and models that learned without the held-out part, all folds pooled.
 
-
-class _Parts:
-    """Give each of several trainings its share of the progress."""
-
-    def __init__(self, report: Report, n_runs: int) -> None:
-        self.report, self.n_runs = report, n_runs
-
-    def __call__(self, index: int) -> Report:
-        return within(self.report, 0.98 * index / self.n_runs, 0.98 * (index + 1) / self.n_runs)
-
-
-def _judge(model: Model, chosen: Split, recipe: Recipe, parts: _Parts, stop: Stop) -> tuple[float, float]:
-    """Score the old model and models that learned without the held-out part, all folds pooled."""
-    old: list[Kept] = []
-    scores: list[tuple[float, float, int]] = []
-    for index, fold in enumerate(chosen.folds):
-        learner = _learn(model, fold.train, recipe, parts(index), stop, None)
+    Returns
+    -------
+    before, after : float
+        NaN where nothing is held out.
+    cut_short : TrainResult or None
+        The training during which the user stopped.
+    """
+    before, after, weights = [], [], []
+    cut_short = None
+    for fold, report in zip(chosen.folds, parts, strict=False):
+        learner = _learn(model, fold.train, recipe, report, stop, None)
         candidate = tune(learner.model, fold.train)
-        old = predict_samples(model, fold.held_out)
-        weight = max(1, sum(count_objects(sample) for sample in fold.held_out))
-        new = predict_samples(candidate, fold.held_out)
-        scores.append((score_kept(model, old), score_kept(candidate, new), weight))
-    if not scores:
-        return float("nan"), float("nan")
-    weights = [s[2] for s in scores]
-    return float(np.average([s[0] for s in scores], weights=weights)), float(
-        np.average([s[1] for s in scores], weights=weights)
-    )
+        before.append(score(model, fold.held_out))
+        after.append(score(candidate, fold.held_out))
+        weights.append(max(1, sum(count_objects(sample) for sample in fold.held_out)))
+        if learner.stopped:
+            cut_short = learner
+            break
+    if not weights:
+        return float("nan"), float("nan"), None
+    return float(np.average(before, weights=weights)), float(np.average(after, weights=weights)), cut_short
 
 
 def _learn(
