@@ -1,0 +1,128 @@
+"""Look at the samples before a training starts, and say what is likely to spoil it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cc3d
+import fastremap
+import numpy as np
+
+from napari_unet.app.annotations import Labels, Mask, unique_ids
+from napari_unet.app.teaching import KNOWN, UNKNOWN
+
+if TYPE_CHECKING:
+    from napari_unet.app.summary import Summary
+    from napari_unet.core.store.training_set import Sample
+
+FEW_OBJECTS = 3
+"""Fewer objects than this rarely teach more than themselves."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Say what is off before a training.
+
+    Parameters
+    ----------
+    text, hint : str
+        What was found, and what to do.
+    blocks : bool
+        The training cannot start.
+    """
+
+    text: str
+    hint: str
+    blocks: bool = False
+
+
+def find_problems(samples: Sequence[Sample], counts: Summary, *, semantic: bool = False) -> tuple[Problem, ...]:
+    """Find what is off in what will be learnt from.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        From `to_samples`.
+    counts : Summary
+        Of the same corrections.
+    semantic : bool
+        The labels are classes.
+
+    Returns
+    -------
+    tuple of Problem
+        Empty where all is well; those that block come first.
+    """
+    if not samples:
+        text = "There is nothing to learn from yet."
+        return (Problem(text, "Accept or correct some objects, or mark a region as done.", blocks=True),)
+    found = _class_problems(samples) if semantic else _object_problems(samples, counts)
+    return tuple(sorted(found, key=lambda problem: not problem.blocks))
+
+
+def _annotated(sample: Sample) -> Labels:
+    return np.ones(sample.labels.shape, np.uint8) if sample.annotated is None else sample.annotated
+
+
+def _class_problems(samples: Sequence[Sample]) -> list[Problem]:
+    known = set[int]()
+    for sample in samples:
+        known |= {int(one) for one in np.unique(sample.labels[_annotated(sample) == KNOWN])}
+    if len(known) > 1:
+        return []
+    what = "background" if known == {0} else f"class {next(iter(known), 0)}"
+    return [Problem(f"Only {what} is marked.", "Mark some of another class as well, or a region as done.")]
+
+
+def _object_problems(samples: Sequence[Sample], counts: Summary) -> list[Problem]:
+    problems = []
+    n_objects = sum(len(unique_ids(sample.labels[_annotated(sample) == KNOWN])) for sample in samples)
+    if n_objects < FEW_OBJECTS:
+        text = f"Only {n_objects} whole object{'s teach' * (n_objects != 1) or ' teaches'}."
+        problems.append(Problem(text, "Accept some more: ten make a clear difference."))
+    if not counts.n_done and not counts.n_background:
+        text = "Nothing is marked as background but a ring around the objects."
+        problems.append(Problem(text, "Mark a region as done, or delete something that is no object."))
+    in_pieces = [f"{one} in '{sample.name}'" for sample in samples for one in _in_pieces(sample)]
+    if in_pieces:
+        text = f"{len(in_pieces)} object(s) lie in several pieces: {', '.join(in_pieces[:3])}."
+        problems.append(Problem(text, "Delete stray voxels, or give each piece its own number."))
+    n_touching = sum(_n_touching_unknown(sample) for sample in samples)
+    if n_touching:
+        text = f"{n_touching} object(s) touch one that nobody has looked at."
+        problems.append(Problem(text, "Check the border between them, and accept the neighbour too."))
+    return problems
+
+
+def _in_pieces(sample: Sample) -> list[int]:
+    whole = np.where(_annotated(sample) == KNOWN, sample.labels, 0)
+    numbered, _ = fastremap.renumber(whole, preserve_zero=True)
+    pieces, n_pieces = cc3d.connected_components(
+        numbered, connectivity=8 if whole.ndim == 2 else 26, return_N=True, binary_image=False
+    )
+    owner = np.zeros(n_pieces + 1, np.int64)
+    owner[pieces.ravel()] = whole.ravel()
+    ids, counts = np.unique(owner[1:], return_counts=True)
+    return [int(one) for one in ids[counts > 1]]
+
+
+def _n_touching_unknown(sample: Sample) -> int:
+    """Count known objects beside an unknown voxel: rings cover what is unlabelled, so another object lies there."""
+    annotated = _annotated(sample)
+    whole, unknown = (annotated == KNOWN) & (sample.labels > 0), annotated == UNKNOWN
+    touching: set[int] = set()
+    for axis in range(annotated.ndim):
+        for step in (1, -1):
+            beside = _moved(unknown, axis, step) & whole
+            touching |= unique_ids(sample.labels[beside])
+    return len(touching)
+
+
+def _moved(mask: Mask, axis: int, step: int) -> Mask:
+    moved = np.roll(mask, step, axis)
+    edge: list[slice | int] = [slice(None)] * mask.ndim
+    edge[axis] = 0 if step > 0 else -1
+    moved[tuple(edge)] = False
+    return moved
