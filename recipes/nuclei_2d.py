@@ -18,10 +18,13 @@ from pathlib import Path
 
 from napari_unet.core.augment import IntensityRecipe, SpatialRecipe
 from napari_unet.core.base.progress import Progress
+from napari_unet.core.metrics.instances import Counts, average_precision, match_counts, pool
 from napari_unet.core.nets import preset
 from napari_unet.core.pipeline.prepare import Prepared, prepare
 from napari_unet.core.pipeline.recipe import Recipe
+from napari_unet.core.pipeline.segment import segment
 from napari_unet.core.pipeline.train import Row, train
+from napari_unet.core.pipeline.tune import tune
 from napari_unet.core.store.models import Model, initial_model, save_model
 from napari_unet.core.store.spec import ModelSpec
 from napari_unet.core.store.training_set import Sample, load_samples
@@ -32,6 +35,11 @@ SHARES = {"fluorescence": 0.6, "histology": 0.3, "brightfield": 0.1}
 
 OBJECT_SIZE = 20.0
 """px; close to the median of the training set, a little larger so that small nuclei keep their shape."""
+
+TUNE_ON = 80
+"""Training images that the thresholds are tuned on."""
+
+SCORE_AT = (0.5, 0.75, 0.9)
 
 TITLE = "Nuclei in 2D: fluorescence, histology (H&E) and brightfield"
 DESCRIPTION = (
@@ -139,9 +147,24 @@ def learn(
             logging.info("step %d loss %.4f %.0f s", row.step, row.loss, row.seconds)
 
     result = train(initial_model(spec, recipe.seed), prepared, recipe, report=report, checkpoint=checkpoint)
-    steps = result.history[-1].step if result.history else 0
-    facts = {"steps": steps, "batch": recipe.batch, "patch": list(recipe.patch), "learning_rate": recipe.learning_rate}
-    return Model(replace(result.model.spec, training=facts), result.model.weights)
+    model = tune(result.model, samples[:: max(1, len(samples) // TUNE_ON)])
+    facts = {"batch": recipe.batch, "patch": list(recipe.patch), "learning_rate": recipe.learning_rate}
+    facts |= {"steps": result.steps, "seconds": round(result.seconds)}
+    return Model(replace(model.spec, training=facts, scores=score_by_type(model, data, types)), model.weights)
+
+
+def score_by_type(model: Model, data: Path, types: dict[str, str]) -> dict[str, float]:
+    """Give the AP on the images of `val`, which the training has not seen, for each type and for all."""
+    counts: dict[str, list[Counts]] = {}
+    for sample in load_samples(data / "val"):
+        one = match_counts(segment(model, sample.image).labels, sample.labels, SCORE_AT)
+        for group in (types[sample.name], "all types"):
+            counts.setdefault(group, []).append(one)
+    return {
+        f"AP at IoU {threshold}, {group}": round(value, 4)
+        for group, parts in sorted(counts.items())
+        for threshold, value in zip(SCORE_AT, average_precision(pool(parts, SCORE_AT)), strict=True)
+    }
 
 
 if __name__ == "__main__":

@@ -198,7 +198,7 @@ def _described(
         data={**parent.spec.data, **{sample.name: sample.digest() for sample in samples}},
         scores={} if np.isnan(after) else scores,
         training={
-            "steps": result.history[-1].step if result.history else 0,
+            "steps": result.steps,
             "learned": recipe.trainable,
             "learning_rate": recipe.learning_rate,
             "cells": sum(count_objects(sample) for sample in samples),

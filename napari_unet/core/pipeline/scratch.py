@@ -153,7 +153,6 @@ def train_new(
     result = train(start, prepared, recipe, rate=rate, report=report, stop=stop, checkpoint=checkpoint)
     report(Progress(0.99, 1.0, "tuning the thresholds"))
     model = tune(result.model, (held or teachers)[:TUNE_ON])
-    steps = result.history[-1].step if result.history else 0
-    facts = {"steps": steps, "learning_rate": recipe.learning_rate, "batch": recipe.batch, "patch": list(recipe.patch)}
+    facts = {"steps": result.steps, "learning_rate": recipe.learning_rate, "batch": recipe.batch, "patch": list(recipe.patch)}
     scores = {} if result.score is None else {"held-out": float(result.score)}
     return Model(replace(model.spec, training=facts, scores=scores), model.weights), result

@@ -76,12 +76,18 @@ class TrainResult:
         The user stopped it.
     score : float or None
         The best on the validation samples.
+    steps : int
+        Taken in all, those before a resume included.
+    seconds : float
+        The same in time.
     """
 
     model: Model
     history: tuple[Row, ...] = field(repr=False)
     stopped: bool
     score: float | None
+    steps: int
+    seconds: float
 
 
 def never() -> bool:
@@ -140,12 +146,12 @@ def train(
             report(Progress(run.fraction(), 1.0, f"training, step {row.step}", row))
             stopped = stop()
             if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
-                save_checkpoint(run.state, checkpoint)
+                run.save(checkpoint)
                 saved = time.monotonic()
     finally:
         # Also when cancelled or failed: what was learned so far can be gone on with.
         if checkpoint is not None and run.state.step:
-            save_checkpoint(run.state, checkpoint)
+            run.save(checkpoint)
     return run.result(stopped)
 
 
@@ -178,6 +184,11 @@ class _Run:
     def elapsed(self) -> float:
         """Give the seconds of training, those before a resume included."""
         return self.state.seconds + time.monotonic() - self.started
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint with the time so far."""
+        self.state.seconds, self.started = self.elapsed(), time.monotonic()
+        save_checkpoint(self.state, folder)
 
     def fraction(self) -> float:
         """Give the share of the budget that is used."""
@@ -270,7 +281,8 @@ class _Run:
         """Give the best state, or the running mean where nothing was validated."""
         validated = bool(self.state.best)
         model = self._as_model(self.state.best if validated else self.state.mean)
-        return TrainResult(model, tuple(self.history), stopped, self.state.best_score if validated else None)
+        best = self.state.best_score if validated else None
+        return TrainResult(model, tuple(self.history), stopped, best, self.state.step, self.elapsed())
 
 
 def _schedule(fraction: float, recipe: Recipe) -> float:
