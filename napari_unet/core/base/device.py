@@ -56,7 +56,7 @@ def choose_device(wanted: str = "auto") -> Device:
 
 def _cuda_problem() -> str | None:
     """Say why CUDA cannot be used; None when it can."""
-    if not torch.backends.cuda.is_built():
+    if not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
         return "torch has no CUDA build"
     if not torch.cuda.is_available():
         return "no NVIDIA GPU or driver was found"
@@ -93,7 +93,7 @@ def choose_dtype(precision: str, device: str) -> torch.dtype:
 @cache
 def bf16_pays() -> bool:
     """Test on this processor whether bf16 convolutions are faster; once per process, about 50 ms."""
-    conv = nn.Conv2d(32, 32, 3, padding=1).eval().to(memory_format=torch.channels_last)
+    conv = nn.Conv2d(32, 32, 3, padding=1).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
     image = torch.rand(1, 32, 192, 192).to(memory_format=torch.channels_last)
     with torch.inference_mode():
         slow = _fastest(conv, image)

@@ -27,5 +27,5 @@ class ReadError(UserError):
     """Raised when a file cannot be read as what it claims to be."""
 
 
-class Cancelled(Exception):  # noqa: N818 - it is an outcome, not an error
+class Cancelled(Exception):
     """Raised inside a job, at its next report, after the user pressed Cancel."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import psutil
+import psutil  # type: ignore[import-untyped]  # published without types
 import torch
 
 WORDS = ("out of memory", "can't allocate memory", "not enough memory")

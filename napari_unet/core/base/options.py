@@ -13,7 +13,7 @@ from typing import Any
 from napari_unet.core.base.errors import UserError
 
 
-def _choice(default: Any, label: str, help: str, **metadata: Any) -> Any:  # noqa: A002 - the word users of CLIs know
+def _choice(default: Any, label: str, help: str, **metadata: Any) -> Any:
     return field(default=default, metadata={"label": label, "help": help, **metadata})
 
 
@@ -67,7 +67,14 @@ class SegmentOptions:
         advanced=True,
     )
     tile: int | None = _choice(
-        None, "Tile size", "Edge of a tile; from the memory when left automatic.", unit="px", min=32, max=8192, step=16, advanced=True
+        None,
+        "Tile size",
+        "Edge of a tile; from the memory when left automatic.",
+        unit="px",
+        min=32,
+        max=8192,
+        step=16,
+        advanced=True,
     )
     precision: str = _choice(
         "auto",
@@ -108,7 +115,11 @@ class TrainOptions:
     loss: str = _choice("auto", "Loss", "Loss of the classes.", choices=("auto", "bce_dice", "ce_dice"), advanced=True)
     seed: int = _choice(0, "Seed", "The same seed gives the same model.", min=0, max=2**31 - 1, step=1, advanced=True)
     precision: str = _choice(
-        "auto", "Precision", "bf16 is faster where the processor has it.", choices=("auto", "fp32", "bf16"), advanced=True
+        "auto",
+        "Precision",
+        "bf16 is faster where the processor has it.",
+        choices=("auto", "fp32", "bf16"),
+        advanced=True,
     )
     device: str = _choice(
         "auto", "Device", "Where the network trains.", choices=("auto", "cpu", "cuda", "mps"), advanced=True

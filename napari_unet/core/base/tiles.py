@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from math import ceil
 
 Box = tuple[slice, ...]
@@ -28,7 +28,9 @@ class Tile:
     inner: Box
 
 
-def plan_tiles(shape: tuple[int, ...], tile: tuple[int, ...], halo: tuple[int, ...], multiple: tuple[int, ...]) -> list[Tile]:
+def plan_tiles(
+    shape: tuple[int, ...], tile: tuple[int, ...], halo: tuple[int, ...], multiple: tuple[int, ...]
+) -> list[Tile]:
     """Cover a volume with a balanced grid of tiles.
 
     Parameters
@@ -58,7 +60,7 @@ def _plan_axis(size: int, tile: int, halo: int, multiple: int) -> list[tuple[sli
     n_tiles = ceil(blocks / max(1, tile // multiple))
     cuts = [(index * blocks // n_tiles) * multiple for index in range(n_tiles + 1)]
     out = []
-    for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+    for start, stop in pairwise(cuts):
         first, last = max(0, start - halo), min(size, stop + halo)
         out.append((slice(start, stop), slice(first, last), slice(start - first, stop - first)))
     return out

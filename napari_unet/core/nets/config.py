@@ -91,7 +91,7 @@ class NetConfig:
 
     def width(self, level: int) -> int:
         """Give the channels of a level."""
-        wide = self.base * 2**level
+        wide = self.base << level
         return wide if self.max_channels is None else min(wide, self.max_channels)
 
     def multiple(self) -> tuple[int, ...]:
@@ -115,10 +115,16 @@ class NetConfig:
             When a name is unknown or a value is out of bounds.
         """
         try:
-            tables = {k: tuple(tuple(int(n) for n in row) for row in values[k]) for k in ("strides", "kernels") if k in values}
-            return NetConfig(**{**values, **tables})
-        except (TypeError, ValueError) as error:
-            raise UserError(f"The network of this model cannot be built: {error}.", "Is the model from a newer version?") from error
+            tables: dict[str, Any] = {
+                name: tuple(tuple(int(n) for n in row) for row in values[name])
+                for name in ("strides", "kernels")
+                if name in values
+            }
+            return NetConfig(**(values | tables))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UserError(
+                f"The network of this model cannot be built: {error}.", "Is the model from a newer version?"
+            ) from error
 
 
 def _one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:

@@ -10,10 +10,14 @@ Sparse Annotation. MICCAI 2016, doi:10.1007/978-3-319-46723-8_49.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
 
 from napari_unet.core.nets.blocks import CONV, POOL, ConvBlock, UpSample, join
-from napari_unet.core.nets.config import NetConfig
+
+if TYPE_CHECKING:
+    from napari_unet.core.nets.config import NetConfig
 
 
 class UNet(nn.Module):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.base.image import Image
-from napari_unet.core.store.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from napari_unet.core.base.image import Image
+    from napari_unet.core.store.spec import ModelSpec
 
 LUMINANCE = (0.299, 0.587, 0.114)
 """Weights of red, green and blue (ITU-R BT.601)."""

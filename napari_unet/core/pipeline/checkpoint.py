@@ -88,7 +88,7 @@ def load_checkpoint(state: TrainState, folder: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        with safetensors.safe_open(str(path), framework="pt") as file:  # type: ignore[no-untyped-call]
+        with safetensors.safe_open(str(path), framework="pt") as file:
             numbers = json.loads((file.metadata() or {})["numbers"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         state.net.load_state_dict(_part(tensors, "net."))

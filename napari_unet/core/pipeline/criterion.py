@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.losses import LOSSES
-from napari_unet.core.pipeline.sampler import Batch
 from napari_unet.core.targets import Term
+
+if TYPE_CHECKING:
+    from napari_unet.core.pipeline.sampler import Batch
 
 
 def criterion(terms: Sequence[Term], loss: str = "auto") -> Callable[[Tensor, Batch], Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from math import ceil
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_unet.core.base.device import choose_device, choose_dtype
 from napari_unet.core.nets.blocks import ConvBlock
-from napari_unet.core.nets.config import NetConfig
+
+if TYPE_CHECKING:
+    from napari_unet.core.nets.config import NetConfig
 
 
 class Engine:
@@ -36,7 +39,7 @@ class Engine:
         # On CUDA autocast keeps fp32 weights for what needs them; on a CPU plain bf16 weights are faster.
         self.autocast = self.device.type == "cuda" and self.dtype != torch.float32
         network = network.to(self.device, torch.float32 if self.autocast else self.dtype)
-        self.network = network.to(memory_format=self.layout)
+        self.network = network.to(memory_format=self.layout)  # type: ignore[call-overload]  # missing in the stubs
 
     @torch.inference_mode()
     def __call__(self, batch: Tensor) -> Tensor:

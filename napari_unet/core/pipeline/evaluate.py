@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,11 @@ from napari_unet.core.base.tiles import Box, grow
 from napari_unet.core.metrics.instances import average_precision, match_counts, pool
 from napari_unet.core.metrics.semantic import dice
 from napari_unet.core.pipeline.segment import Prediction, decode, segment
-from napari_unet.core.store.models import Model
-from napari_unet.core.store.training_set import Sample
-from napari_unet.core.targets import DecodeSettings
+
+if TYPE_CHECKING:
+    from napari_unet.core.store.models import Model
+    from napari_unet.core.store.training_set import Sample
+    from napari_unet.core.targets import DecodeSettings
 
 THRESHOLDS = (0.5, 0.75)
 """IoU at which instances are scored: found at all, and found well."""

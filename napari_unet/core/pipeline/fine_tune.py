@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +19,9 @@ from napari_unet.core.pipeline.split import Split, count_objects, split
 from napari_unet.core.pipeline.train import Row, Stop, TrainResult, never, train
 from napari_unet.core.pipeline.tune import tune
 from napari_unet.core.store.models import Model
-from napari_unet.core.store.training_set import Sample
+
+if TYPE_CHECKING:
+    from napari_unet.core.store.training_set import Sample
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,9 @@ def fine_tune(
 
 def _check(model: Model, samples: Sequence[Sample]) -> None:
     if not samples or not any(s.annotated is None or s.annotated.any() for s in samples):
-        raise UserError("There is nothing to learn from: nothing is annotated.", "Accept or correct some objects first.")
+        raise UserError(
+            "There is nothing to learn from: nothing is annotated.", "Accept or correct some objects first."
+        )
     n_classes = len(model.spec.classes)
     highest = max(int(sample.labels.max(initial=0)) for sample in samples)
     if model.spec.target == "semantic" and highest > n_classes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,9 +14,11 @@ from napari_unet.core.base.normalise import Normalisation, measure
 from napari_unet.core.base.resize import resize_linear, resize_nearest
 from napari_unet.core.pipeline.channels import check_channels, select_channels
 from napari_unet.core.pipeline.scale import object_diameter, sampling_of, zoom_factor, zoomed_shape
-from napari_unet.core.store.spec import ModelSpec
-from napari_unet.core.store.training_set import Sample
 from napari_unet.core.targets import get_target
+
+if TYPE_CHECKING:
+    from napari_unet.core.store.spec import ModelSpec
+    from napari_unet.core.store.training_set import Sample
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_unet.core.augment import IntensityRecipe, SpatialRecipe
 from napari_unet.core.base.options import Budget, TrainOptions
 from napari_unet.core.base.tiles import round_up
-from napari_unet.core.nets.config import NetConfig
-from napari_unet.core.pipeline.prepare import Prepared
+
+if TYPE_CHECKING:
+    from napari_unet.core.nets.config import NetConfig
+    from napari_unet.core.pipeline.prepare import Prepared
 
 FEW_CELLS = 60
 """Below so many cells only norms and the head learn: with fewer, training all layers has destroyed models."""
@@ -117,9 +120,7 @@ def scratch_recipe(options: TrainOptions, config: NetConfig, samples: Sequence[P
     budget = Budget.parse(options.budget)
     largest = options.patch or (256 if config.dims == 2 else 64)
     typical = np.median([sample.image.shape[1:] for sample in samples], axis=0)
-    patch = tuple(
-        round_up(min(largest, int(n)), m) for n, m in zip(typical, config.multiple(), strict=True)
-    )
+    patch = tuple(round_up(min(largest, int(n)), m) for n, m in zip(typical, config.multiple(), strict=True))
     return Recipe(
         patch=patch,
         batch=options.batch or (8 if config.dims == 2 else 2),

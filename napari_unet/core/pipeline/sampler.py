@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from napari_unet.core.augment import AUGMENTS, IntensityRecipe, SpatialRecipe, apply_spatial, change_intensity, draw_spatial
+from napari_unet.core.augment import (
+    AUGMENTS,
+    IntensityRecipe,
+    SpatialRecipe,
+    apply_spatial,
+    change_intensity,
+    draw_spatial,
+)
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.pipeline.prepare import Prepared
+
+if TYPE_CHECKING:
+    from napari_unet.core.pipeline.prepare import Prepared
 
 ON_OBJECTS = 0.75
 """Share of the patches that are centred on an object; the others on any annotated voxel."""

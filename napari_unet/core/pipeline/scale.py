@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import pi
+from math import cbrt, pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ def object_diameter(labels: NDArray[Any], sampling: tuple[float, ...]) -> float 
     if len(sizes) < FEWEST:
         return None
     volume = float(np.median(sizes)) * float(np.prod(sampling)) / min(sampling) ** labels.ndim
-    return 2 * (volume / pi) ** 0.5 if labels.ndim == 2 else 2 * (volume * 3 / (4 * pi)) ** (1 / 3)
+    return 2 * sqrt(volume / pi) if labels.ndim == 2 else 2 * cbrt(volume * 3 / (4 * pi))
 
 
 def sampling_of(voxel_size: tuple[float, ...] | None, dims: int) -> tuple[float, ...]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.normalise import Normalisation
-from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.base.progress import Progress, Report, silent
 from napari_unet.core.nets import preset
 from napari_unet.core.pipeline.evaluate import score
@@ -22,8 +22,11 @@ from napari_unet.core.pipeline.train import Stop, TrainResult, never, train
 from napari_unet.core.pipeline.tune import tune
 from napari_unet.core.store.models import Model, initial_model
 from napari_unet.core.store.spec import ModelSpec
-from napari_unet.core.store.training_set import Sample
 from napari_unet.core.targets import DecodeSettings, get_target
+
+if TYPE_CHECKING:
+    from napari_unet.core.base.options import TrainOptions
+    from napari_unet.core.store.training_set import Sample
 
 ENOUGH_TO_VALIDATE = 30
 """Images from which on a tenth is held out for early stopping; with fewer every one is worth more as a teacher."""
@@ -55,7 +58,8 @@ def describe_data(samples: Sequence[Sample], options: TrainOptions, name: str) -
     mixed_gray = channels <= {1, 3} and len(channels) == 2 and True in colours
     if len(dims) != 1 or (len(channels) != 1 and not mixed_gray):
         raise UserError(
-            f"The images have {sorted(dims)} dimensions and {sorted(channels)} channels.", "Train on images of one kind."
+            f"The images have {sorted(dims)} dimensions and {sorted(channels)} channels.",
+            "Train on images of one kind.",
         )
     dim = dims.pop()
     if options.dims is not None and options.dims != dim:
@@ -153,6 +157,11 @@ def train_new(
     result = train(start, prepared, recipe, rate=rate, report=report, stop=stop, checkpoint=checkpoint)
     report(Progress(0.99, 1.0, "tuning the thresholds"))
     model = tune(result.model, (held or teachers)[:TUNE_ON])
-    facts = {"steps": result.steps, "learning_rate": recipe.learning_rate, "batch": recipe.batch, "patch": list(recipe.patch)}
+    facts = {
+        "steps": result.steps,
+        "learning_rate": recipe.learning_rate,
+        "batch": recipe.batch,
+        "patch": list(recipe.patch),
+    }
     scores = {} if result.score is None else {"held-out": float(result.score)}
     return Model(replace(model.spec, training=facts, scores=scores), model.weights), result

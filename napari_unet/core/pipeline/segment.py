@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,10 @@ from napari_unet.core.pipeline.channels import check_channels, select_channels
 from napari_unet.core.pipeline.engine import Engine, exact_halo
 from napari_unet.core.pipeline.scale import TOLERANCE, object_diameter, sampling_of, zoom_factor, zoomed_shape
 from napari_unet.core.pipeline.tiled import run_tiled
-from napari_unet.core.store.models import Model
 from napari_unet.core.targets import DecodeSettings
+
+if TYPE_CHECKING:
+    from napari_unet.core.store.models import Model
 
 FIRST_PASS = {2: 1024, 3: 128}
 """px; the object size is measured in the middle of the image, in a box of this edge."""
@@ -133,7 +135,9 @@ def segment(
     return Segmentation(labels, prediction, confidence(prediction, labels, model), size, run.notes)
 
 
-def redecode(model: Model, prediction: Prediction, options: SegmentOptions, *, has_time: bool = False) -> NDArray[np.int32]:
+def redecode(
+    model: Model, prediction: Prediction, options: SegmentOptions, *, has_time: bool = False
+) -> NDArray[np.int32]:
     """Turn a kept prediction into labels with other settings; the network does not run.
 
     Returns
@@ -248,7 +252,11 @@ class _Run:
         self.kept[_key(time, box), factors] = maps
         prediction = self.prediction((maps,), box, factors)
         labels = decode(self.model, prediction, self.options)[0]
-        return object_diameter(labels, (1.0,) * labels.ndim) if labels.shape[0] > 1 else object_diameter(labels[0], (1.0, 1.0))
+        return (
+            object_diameter(labels, (1.0,) * labels.ndim)
+            if labels.shape[0] > 1
+            else object_diameter(labels[0], (1.0, 1.0))
+        )
 
     def predict(self, time: int, box: Box, factors: tuple[float, ...], report: Report) -> NDArray[np.float16]:
         """Compute the maps of a box, on the finer of the network's grid and the image's: (K, [Z,] Y, X)."""
@@ -302,9 +310,7 @@ class _Run:
             )
         return out[0]
 
-    def prediction(
-        self, maps: tuple[NDArray[np.float16], ...], box: Box, factors: Sequence[float]
-    ) -> Prediction:
+    def prediction(self, maps: tuple[NDArray[np.float16], ...], box: Box, factors: Sequence[float]) -> Prediction:
         """Put the maps together with what decoding needs to know of their grid."""
         sampling = sampling_of(self.image.voxel_size, self.image.dims)
         zoom = max(1.0, max(factors))

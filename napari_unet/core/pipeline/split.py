@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.store.training_set import Sample
+if TYPE_CHECKING:
+    from napari_unet.core.store.training_set import Sample
 
 FEWEST_FOR_ONE_FOLD = 30
 """Cells; with fewer a single held-out part is too small to judge, so each half is held out once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,8 +14,10 @@ from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.memory import free_bytes, is_out_of_memory
 from napari_unet.core.base.progress import Progress, Report, silent
 from napari_unet.core.base.tiles import Box, plan_tiles, round_up
-from napari_unet.core.nets.config import NetConfig
 from napari_unet.core.pipeline.engine import Engine, exact_halo, fast_halo
+
+if TYPE_CHECKING:
+    from napari_unet.core.nets.config import NetConfig
 
 TILE = {2: 1024, 3: 128}
 """px; larger tiles hardly save anything, smaller ones compute their context many times."""
@@ -96,7 +98,12 @@ def default_tile(config: NetConfig, dtype: torch.dtype, device: str) -> int:
 
 
 def _try_tiles(
-    engine: Engine, volume: NDArray[np.float32], write: Write, tiles: list[_Job], done: NDArray[np.bool_], report: Report
+    engine: Engine,
+    volume: NDArray[np.float32],
+    write: Write,
+    tiles: list[_Job],
+    done: NDArray[np.bool_],
+    report: Report,
 ) -> bool:
     """Run the tiles that are not done; True when memory ran out."""
     for number, job in enumerate(tiles):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -23,10 +24,12 @@ from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.progress import Progress, Report, silent
 from napari_unet.core.pipeline.checkpoint import TrainState, load_checkpoint, save_checkpoint
 from napari_unet.core.pipeline.criterion import criterion
-from napari_unet.core.pipeline.prepare import Prepared
-from napari_unet.core.pipeline.recipe import Recipe
 from napari_unet.core.pipeline.sampler import Batch, Sampler
 from napari_unet.core.store.models import Model
+
+if TYPE_CHECKING:
+    from napari_unet.core.pipeline.prepare import Prepared
+    from napari_unet.core.pipeline.recipe import Recipe
 
 MOST_SKIPPED = 5
 """Steps in a row whose loss is not a number, before the training goes back to its last good weights."""
@@ -164,7 +167,7 @@ class _Run:
         self.device = torch.device(choose_device(recipe.device).name)
         self.dtype = choose_dtype(recipe.precision, self.device.type)
         layout = torch.channels_last if config.dims == 2 else torch.channels_last_3d
-        self.network = model.build().to(self.device).to(memory_format=layout)
+        self.network = model.build().to(self.device).to(memory_format=layout)  # type: ignore[call-overload]  # missing in the stubs
         self.network.train(True)
         chosen = _choose_parameters(self.network, recipe.trainable)
         optimizer = torch.optim.AdamW(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_unet.core.pipeline.evaluate import predict_samples, score_kept
 from napari_unet.core.store.models import Model
-from napari_unet.core.store.training_set import Sample
-from napari_unet.core.targets import DecodeSettings
+
+if TYPE_CHECKING:
+    from napari_unet.core.store.training_set import Sample
+    from napari_unet.core.targets import DecodeSettings
 
 MUST_GAIN = 0.01
 """Settings are changed only for more than this: the annotations are few, and small gains are chance."""

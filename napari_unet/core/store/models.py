@@ -166,7 +166,9 @@ def load_model(folder: Path) -> Model:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ReadError(f"The weights of '{spec.name}' cannot be read: {error}.", "Copy the model's folder once more.") from error
+        raise ReadError(
+            f"The weights of '{spec.name}' cannot be read: {error}.", "Copy the model's folder once more."
+        ) from error
     if sha256(data) != spec.weights_sha256:
         raise ReadError(
             f"The weights of '{spec.name}' were changed or cut short: their SHA-256 is not the one in model.json.",
@@ -175,8 +177,12 @@ def load_model(folder: Path) -> Model:
     try:
         weights = safetensors.torch.load(data)
     except safetensors.SafetensorError as error:
-        raise ReadError(f"The weights of '{spec.name}' cannot be read: {error}.", "Copy the model's folder once more.") from error
-    model = Model(spec, {name: value.float() if value.is_floating_point() else value for name, value in weights.items()})
+        raise ReadError(
+            f"The weights of '{spec.name}' cannot be read: {error}.", "Copy the model's folder once more."
+        ) from error
+    model = Model(
+        spec, {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+    )
     model.build()  # so that a model that does not fit is refused here, not in the middle of a job
     return model
 

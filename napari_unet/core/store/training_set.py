@@ -98,10 +98,13 @@ def load_samples(
     files = {name: [image_files.get(name + suffix) for suffix in (channels or ("",))] for name in wanted}
     missing = [name for name, paths in files.items() if None in paths]
     if missing:
-        raise UserError(f"No image for the labels {', '.join(missing[:5])}.", f"Each file of {labels}/ needs one in {IMAGES}/.")
+        raise UserError(
+            f"No image for the labels {', '.join(missing[:5])}.", f"Each file of {labels}/ needs one in {IMAGES}/."
+        )
     annotated = _by_stem(root / ANNOTATED) if (root / ANNOTATED).is_dir() else {}
     return [
-        _load(name, [p for p in files[name] if p is not None], label_files[name], annotated.get(name)) for name in wanted
+        _load(name, [p for p in files[name] if p is not None], label_files[name], annotated.get(name))
+        for name in wanted
     ]
 
 
@@ -128,7 +131,9 @@ def stack_channels(images: Sequence[Image]) -> Image:
     first = images[0]
     if any(one.data.shape != first.data.shape or one.n_channels != 1 for one in images):
         shapes = ", ".join(f"{one.name} {tuple(one.data.shape)}" for one in images)
-        raise UserError(f"The channels have different shapes: {shapes}.", "Give images of one grid and one channel each.")
+        raise UserError(
+            f"The channels have different shapes: {shapes}.", "Give images of one grid and one channel each."
+        )
     data = np.stack([one.volume()[0] for one in images])
     return replace(first, data=data, axes="C" + first.spatial_axes)
 

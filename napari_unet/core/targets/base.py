@@ -110,17 +110,13 @@ class Target(Protocol):
     def terms(self, dims: int, n_classes: int) -> tuple[Term, ...]:
         """Give the parts of the loss."""
 
-    def encode(
-        self, labels: NDArray[Any], annotated: NDArray[np.uint8] | None, sampling: tuple[float, ...]
-    ) -> Encoded:
+    def encode(self, labels: NDArray[Any], annotated: NDArray[np.uint8] | None, sampling: tuple[float, ...]) -> Encoded:
         """Turn labels ([Z,] Y, X) into what the network learns."""
 
     def maps(self, logits: Tensor) -> Tensor:
         """Turn raw output (K, [Z,] Y, X) into the maps that `decode` reads, values 0..1."""
 
-    def decode(
-        self, maps: NDArray[Any], settings: DecodeSettings, sampling: tuple[float, ...]
-    ) -> NDArray[np.int32]:
+    def decode(self, maps: NDArray[Any], settings: DecodeSettings, sampling: tuple[float, ...]) -> NDArray[np.int32]:
         """Turn maps into labels ([Z,] Y, X)."""
 
     def grid(self, start: DecodeSettings) -> list[DecodeSettings]:

@@ -10,7 +10,7 @@ Learning Nuclei Segmentation in 3D Microscopy Images. MIDL 2020.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import cc3d
 import edt
@@ -30,7 +30,7 @@ SIZE_WEIGHT = (0.3, 3.0)
 MIN_SEED = 3
 """Voxels of a seed: smaller ones are noise of the distance map."""
 
-FACES = {2: 4, 3: 6}
+FACES: dict[int, Literal[4, 6]] = {2: 4, 3: 6}
 
 
 class Instances:
@@ -138,7 +138,9 @@ class Instances:
         sigma = [settings.smooth * finest / size for size in sampling]
         distance = ndimage.gaussian_filter(np.asarray(maps[1], dtype=np.float32), sigma)
         seeds = _components((distance > settings.seed) & foreground, MIN_SEED)
-        labels = watershed(-distance, seeds, mask=foreground) if seeds.any() else np.zeros(foreground.shape, np.int32)
+        labels = np.zeros(foreground.shape, np.int32)
+        if seeds.any():
+            labels = watershed(-distance, seeds, mask=foreground)  # type: ignore[no-untyped-call]
         # Foreground that no seed reaches is dropped: on real images it is noise far more often than an object.
         return _drop_small(labels.astype(np.int32), settings.min_size)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import cc3d
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_unet.core.targets.base import DecodeSettings, Encoded, Term
 
-FACES = {2: 4, 3: 6}
+FACES: dict[int, Literal[4, 6]] = {2: 4, 3: 6}
 
 
 class Semantic:
@@ -48,7 +48,7 @@ class Semantic:
         classes = 1 + np.argmax(maps[1:], axis=0).astype(np.int32)
         # At the usual threshold this is the plain argmax; others trade missed against wrong foreground.
         if settings.foreground == 0.5:
-            labels = np.argmax(maps, axis=0).astype(np.int32)
+            labels: NDArray[np.int32] = np.argmax(maps, axis=0).astype(np.int32)
         else:
             labels = np.where(1 - maps[0] > settings.foreground, classes, 0).astype(np.int32)
         if settings.min_size > 1:
