@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import napari
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_unet.core.base.image import Image
 
 DEMO_FOLDER = Path("napari-unet-demo")
 
@@ -83,16 +87,30 @@ def _open_window(demo: Path | None = None) -> int:
         import qtpy  # noqa: F401 - raises where no Qt binding is installed
     except ImportError as error:
         return _refuse(NO_QT.format(error=error))
-    viewer = napari.Viewer()
+    result = None
     if demo is not None:
-        _show_demo(viewer, demo)
+        from napari_unet.cli.demo import run
+
+        result = run(demo)
+    viewer = napari.Viewer()
+    if result is not None:
+        _show(viewer, result.image, result.labels)
     viewer.window.add_plugin_dock_widget("napari-unet", "U-Net")
     napari.run()
     return 0
 
 
-def _show_demo(viewer: napari.Viewer, folder: Path) -> None:
-    """Run the demo as without a window, then lay its image and result into the viewer."""
+def _show(viewer: napari.Viewer, image: Image, labels: NDArray[np.int32]) -> None:
+    """Lay an image and its labels into the viewer."""
+    import numpy as np
+
+    from napari_unet.ui.layers import add_labels, layer_options
+
+    # napari wants the colours of an RGB image last, Image has them first.
+    data = np.moveaxis(image.data, 0, -1) if image.rgb else image.data
+    layer = viewer.add_image(data, name=image.name, rgb=image.rgb, **layer_options(image))
+    axes = image.axes.replace("C", "") if image.rgb else image.axes
+    add_labels(viewer, layer, axes, labels, f"{image.name} labels")
 
 
 def _refuse(text: str) -> int:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import builtins
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from napari_unet import cli, launch
+from napari_unet.core.base.image import Image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from napari import Viewer
 
 
 @pytest.fixture
@@ -116,6 +121,37 @@ def test_window_when_no_qt_is_installed_then_says_what_to_install(
     failing_import("qtpy", ImportError("No Qt bindings could be found"))
     assert launch.main([]) == 1
     assert "napari-unet[gui]" in capsys.readouterr().err
+
+
+@pytest.fixture
+def window(make_napari_viewer: Callable[[], Viewer], monkeypatch: pytest.MonkeyPatch) -> Viewer:
+    """Give the launcher a viewer that the test closes, and let it return at once."""
+    viewer = make_napari_viewer()
+    monkeypatch.setattr(launch, "has_display", lambda: True)
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr("napari.Viewer", lambda: viewer)
+    monkeypatch.setattr("napari.run", lambda: None)
+    return viewer
+
+
+def test_window_when_opened_then_has_the_dock(window: Viewer) -> None:
+    assert launch.main([]) == 0
+    assert "U-Net (napari-unet)" in window.window.dock_widgets
+
+
+@pytest.mark.parametrize("rgb", [False, True])
+def test_window_when_opened_by_the_demo_then_shows_image_and_labels(
+    rgb: bool, window: Viewer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data = np.zeros((3, 32, 40) if rgb else (32, 40), np.uint8)
+    image = Image(data, "CYX" if rgb else "YX", (0.5, 0.25), "section", rgb=rgb)
+    result = SimpleNamespace(image=image, labels=np.ones((32, 40), np.int32))
+    monkeypatch.setitem(sys.modules, "napari_unet.cli.demo", SimpleNamespace(run=lambda folder: result))
+    assert launch.main(["demo", "--out", str(tmp_path)]) == 0
+    shown, labels = window.layers
+    assert shown.rgb == rgb
+    assert labels.data.shape == (32, 40)
+    assert tuple(labels.scale) == tuple(shown.scale) == (0.5, 0.25)
 
 
 @pytest.mark.parametrize(
