@@ -1,0 +1,214 @@
+"""The job functions that do what a user asks for: the same for dock and command line."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.app import library
+from napari_unet.app.requests import (
+    FineTuneRequest,
+    KeptOutput,
+    RedecodeRequest,
+    SegmentRequest,
+    SegmentResult,
+    Training,
+    TrainRequest,
+)
+from napari_unet.app.teaching import to_samples, with_unique_names
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.progress import Progress, Report, within
+from napari_unet.core.store.spec import SPEC_FILE, WEIGHTS_FILE
+from napari_unet.core.store.training_set import Sample, save_sample
+
+if TYPE_CHECKING:
+    from napari_unet.app.job import Stop
+    from napari_unet.core.store.models import Model
+
+__all__ = [
+    "FineTuneRequest",
+    "KeptOutput",
+    "RedecodeRequest",
+    "SegmentRequest",
+    "SegmentResult",
+    "TrainRequest",
+    "Training",
+    "fine_tune",
+    "load_cached",
+    "redecode",
+    "segment",
+    "train",
+]
+
+
+def segment(request: SegmentRequest, report: Report, stop: Stop) -> SegmentResult:
+    """Segment an image; `stop` is not asked, half an image is of no use.
+
+    Raises
+    ------
+    UserError
+        When the model cannot be read or the image cannot be segmented by it.
+    """
+    from napari_unet.core.pipeline import segment as pipeline
+
+    report(Progress(0, 1, "loading the model"))
+    model = load_cached(request.model)
+    found = pipeline.segment(model, request.image, request.options, within(report, 0.02, 1.0), request.label_box)
+    kept = KeptOutput(found.prediction, request.label_box, "T" in request.image.axes, found.confidence)
+    return _result(model, found.labels, kept, found.object_size, found.notes)
+
+
+def redecode(request: RedecodeRequest, report: Report, stop: Stop) -> SegmentResult:
+    """Make labels of a kept output with other thresholds; the network does not run.
+
+    Raises
+    ------
+    UserError
+        When the model is not there any more.
+    """
+    from napari_unet.core.pipeline import segment as pipeline
+
+    model, kept = load_cached(request.model), request.prediction
+    labels = pipeline.redecode(model, kept.output, request.options, has_time=kept.has_time)
+    confidence = pipeline.confidence(kept.output, labels, model)
+    return _result(model, labels, replace(kept, confidence=confidence))
+
+
+def _result(
+    model: Model,
+    labels: NDArray[np.int32],
+    kept: KeptOutput,
+    object_size: float | None = None,
+    notes: tuple[str, ...] = (),
+) -> SegmentResult:
+    classes = model.spec.classes if model.spec.target == "semantic" else ()
+    return SegmentResult(labels, kept, kept.box, model.spec.name, classes, object_size, notes)
+
+
+def fine_tune(request: FineTuneRequest, report: Report, stop: Stop) -> Training:
+    """Teach a model from corrections, and save the new one if it is no worse.
+
+    What it learns from is saved first, so that a crash loses no correction.
+
+    Raises
+    ------
+    UserError
+        When nothing teaches, or the model cannot be read.
+    """
+    from napari_unet.core.pipeline.fine_tune import fine_tune as run
+
+    _check_free(request.out_folder)
+    model = load_cached(request.model)
+    samples = _samples(request)
+    name = library.next_name(request.model.name) if request.out_folder is None else request.out_folder.name
+    learning = _keep_samples(name, samples, report) if request.out_folder is None else None
+    found = run(model, samples, request.options, report, stop, None if learning is None else learning / "checkpoint")
+    keep = found.accepted or request.keep_worse
+    folder = _save(found.candidate, name, request.out_folder) if keep else None
+    _drop_checkpoint(learning)
+    return Training(
+        name=name if folder is None else folder.name,
+        folder=folder,
+        parent=model.spec.name,
+        accepted=found.accepted,
+        before=found.before,
+        after=found.after,
+        n_held_out=found.n_held_out,
+        held_out=found.held_out,
+        history=found.history,
+        stopped=found.stopped,
+    )
+
+
+def train(request: TrainRequest, report: Report, stop: Stop) -> Training:
+    """Train a new model from scratch and save it.
+
+    Raises
+    ------
+    UserError
+        When nothing teaches, or the samples do not fit each other.
+    """
+    from napari_unet.core.pipeline.scratch import train_new
+
+    _check_free(request.out_folder)
+    samples = _samples(request)
+    name = library.free_name(request.title) if request.out_folder is None else request.out_folder.name
+    learning = _keep_samples(name, samples, report) if request.out_folder is None else None
+    checkpoint = request.checkpoint or (None if learning is None else learning / "checkpoint")
+    model, found = train_new(samples, request.options, name, report, stop, checkpoint)
+    if request.title:
+        model = replace(model, spec=replace(model.spec, title=request.title))
+    folder = _save(model, name, request.out_folder)
+    _drop_checkpoint(learning)
+    score = math.nan if found.score is None else found.score
+    return Training(folder.name, folder, "", True, math.nan, score, history=found.history, stopped=found.stopped)
+
+
+def _samples(request: FineTuneRequest | TrainRequest) -> tuple[Sample, ...]:
+    made = [sample for snapshot in request.snapshots for sample in to_samples(snapshot)]
+    samples = with_unique_names([*request.samples, *made])
+    if not samples:
+        raise UserError("There is nothing to learn from yet.", "Accept or correct some objects, or finish a region.")
+    return samples
+
+
+def _keep_samples(name: str, samples: tuple[Sample, ...], report: Report) -> Path:
+    """Save what a training learns from, before it starts."""
+    folder = library.training_sets_folder() / name
+    for index, sample in enumerate(samples):
+        report(Progress(0, 1, f"saving what it learns from ({index + 1} of {len(samples)})"))
+        save_sample(folder, sample)
+    return folder
+
+
+def _drop_checkpoint(learning: Path | None) -> None:
+    """Remove the checkpoint of a training that has ended well; after a crash it stays."""
+    if learning is not None:
+        shutil.rmtree(learning / "checkpoint", ignore_errors=True)
+
+
+def _check_free(out_folder: Path | None) -> None:
+    """Refuse a folder that exists before the training, not after it."""
+    if out_folder is not None and out_folder.exists():
+        raise UserError(f"{out_folder} exists already.", "Choose another folder, or remove it.")
+
+
+def _save(model: Model, name: str, out_folder: Path | None) -> Path:
+    from napari_unet.core.store.models import save_model
+
+    if out_folder is None and (library.models_folder() / name).exists():
+        name = library.next_name(name)  # the user made a model of that name while this one was trained
+    folder = library.new_model_folder(name) if out_folder is None else out_folder
+    save_model(replace(model, spec=replace(model.spec, name=name)), folder)
+    return folder
+
+
+def load_cached(folder: Path) -> Model:
+    """Load a model, or take the one loaded last if its files have not changed since.
+
+    Raises
+    ------
+    UserError
+        When it is not there, cannot be read or was tampered with.
+    """
+    folder = Path(folder)
+    stamps = []
+    for name in (SPEC_FILE, WEIGHTS_FILE):
+        path = folder / name
+        stat = path.stat() if path.is_file() else None
+        stamps.append((stat.st_mtime_ns, stat.st_size) if stat else (0, 0))
+    return _load(folder.absolute(), tuple(stamps))
+
+
+@lru_cache(maxsize=1)
+def _load(folder: Path, stamps: tuple[tuple[int, int], ...]) -> Model:
+    from napari_unet.core.store.models import load_model
+
+    return load_model(folder)

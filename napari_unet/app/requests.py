@@ -1,0 +1,213 @@
+"""What a user can ask for, and what comes back: frozen, so that a job in a thread sees what was asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.base.options import SegmentOptions, TrainOptions
+
+if TYPE_CHECKING:
+    from napari_unet.app.annotations import Box
+    from napari_unet.app.teaching import Snapshot
+    from napari_unet.core.base.image import Image
+    from napari_unet.core.pipeline.segment import Prediction
+    from napari_unet.core.pipeline.train import Row
+    from napari_unet.core.store.training_set import Sample
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentRequest:
+    """Ask for the labels of an image.
+
+    Parameters
+    ----------
+    image : Image
+        Must not change while the job runs.
+    model : Path
+        Folder of the model.
+    options : SegmentOptions
+        What the user fixed.
+    box : Box or None
+        One slice for each spatial axis; None is the whole image.
+    time : int or None
+        One time point; None is all.
+    """
+
+    image: Image
+    model: Path
+    options: SegmentOptions = field(default_factory=SegmentOptions)
+    box: Box | None = None
+    time: int | None = None
+
+    @property
+    def label_box(self) -> Box | None:
+        """Give the box with one slice for each axis of the labels; None where it is the whole image."""
+        if self.box is None and (self.time is None or "T" not in self.image.axes):
+            return None
+        space = self.box or tuple(slice(0, n) for n in self.image.spatial_shape)
+        if "T" not in self.image.axes:
+            return space
+        times = slice(0, self.image.n_times) if self.time is None else slice(self.time, self.time + 1)
+        return (times, *space)
+
+
+@dataclass(frozen=True, eq=False)
+class KeptOutput:
+    """Keep a network's output and where it belongs, so that other thresholds need no network.
+
+    Parameters
+    ----------
+    output : Prediction
+        What the pipeline decodes.
+    box : Box or None
+        One slice for each axis of the labels; None is the whole image.
+    has_time : bool
+        The labels have a time axis.
+    confidence : (N + 1,) float32, 0 to 1
+        Of each object, by its number in the labels of the result; empty for classes.
+    """
+
+    output: Prediction = field(repr=False)
+    box: Box | None = None
+    has_time: bool = False
+    confidence: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32), repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentResult:
+    """Labels, and all that is needed to show them and to decode them again.
+
+    Parameters
+    ----------
+    labels : int32 array
+        Of the image's labels' shape, or of the box's.
+    prediction : KeptOutput
+        The network's output.
+    box : Box or None
+        One slice for each axis of the labels; None is the whole image.
+    model : str
+        The model's name.
+    classes : tuple of str
+        Names of the classes 1..K; empty for objects.
+    object_size : float or None
+        Median diameter in px.
+    notes : tuple of str
+        What the user should know.
+    """
+
+    labels: NDArray[np.int32]
+    prediction: KeptOutput
+    box: Box | None = None
+    model: str = ""
+    classes: tuple[str, ...] = ()
+    object_size: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_semantic(self) -> bool:
+        """Tell whether the labels are classes, not objects."""
+        return bool(self.classes)
+
+
+@dataclass(frozen=True, eq=False)
+class RedecodeRequest:
+    """Ask for labels with other thresholds from a kept output."""
+
+    prediction: KeptOutput
+    model: Path
+    options: SegmentOptions
+
+
+@dataclass(frozen=True, eq=False)
+class FineTuneRequest:
+    """Ask for a better model.
+
+    Parameters
+    ----------
+    model : Path
+        Where it starts.
+    snapshots : tuple of Snapshot
+        What the dock's layers teach.
+    samples : tuple of Sample
+        What was read from disk.
+    options : TrainOptions
+        What the user fixed.
+    out_folder : Path or None
+        Where the new model is saved; None is the library, under the next free name.
+    keep_worse : bool
+        Save the new model even where it scored lower than the old one.
+    """
+
+    model: Path
+    snapshots: tuple[Snapshot, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    options: TrainOptions = field(default_factory=TrainOptions)
+    out_folder: Path | None = None
+    keep_worse: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class TrainRequest:
+    """Ask for a new model, trained from scratch.
+
+    Parameters
+    ----------
+    snapshots, samples, options
+        As in `FineTuneRequest`.
+    title : str
+        What the user calls it.
+    out_folder : Path or None
+        Where it is saved; None is the library, under a name made of the title.
+    checkpoint : Path or None
+        Folder of checkpoints; a training that finds one there goes on from it.
+    """
+
+    snapshots: tuple[Snapshot, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    options: TrainOptions = field(default_factory=TrainOptions)
+    title: str = ""
+    out_folder: Path | None = None
+    checkpoint: Path | None = None
+
+
+@dataclass(frozen=True)
+class Training:
+    """Say how a training ended.
+
+    Parameters
+    ----------
+    name : str
+        Of the new model.
+    folder : Path or None
+        Where it was saved; None where it was not.
+    parent : str
+        The model it started from; empty for one from scratch.
+    accepted : bool
+        It scored no worse than its parent on what it had not learnt from.
+    before, after : float
+        Both scores, 0 to 1; NaN where nothing could be held out.
+    n_held_out : int
+        Objects held out.
+    held_out : str
+        In words.
+    history : tuple of Row
+        Loss and score by step.
+    stopped : bool
+        The user ended it early.
+    """
+
+    name: str
+    folder: Path | None
+    parent: str
+    accepted: bool
+    before: float
+    after: float
+    n_held_out: int = 0
+    held_out: str = ""
+    history: tuple[Row, ...] = field(default=(), repr=False)
+    stopped: bool = False

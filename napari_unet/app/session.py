@@ -1,0 +1,367 @@
+"""What the dock works on: the current model, the results that are open, the undo list and the running job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from napari_unet.app import annotations as notes
+from napari_unet.app import commands, library
+from napari_unet.app.commands import FineTuneRequest, KeptOutput, SegmentRequest, SegmentResult, Training, TrainRequest
+from napari_unet.app.history import History, StateStep
+from napari_unet.app.jobs import Job, Jobs, Runner
+from napari_unet.app.merging import merge_prediction
+from napari_unet.app.preflight import Problem, find_problems
+from napari_unet.app.result import Result, carry_confidence
+from napari_unet.app.summary import Summary, summary
+from napari_unet.app.teaching import Snapshot, take_snapshot, to_samples
+from napari_unet.core.base.errors import UserError
+
+if TYPE_CHECKING:
+    from napari_unet.app.annotations import Box, Corrections, Labels, Mask, ObjectState
+    from napari_unet.core.base.image import Image
+    from napari_unet.core.base.options import SegmentOptions, TrainOptions
+
+
+class Session:
+    """Carry out what the user asks for, and keep the state between.
+
+    Parameters
+    ----------
+    runner : Runner
+        Where jobs run.
+    """
+
+    model_changed = Signal(str)
+    result_changed = Signal(str)
+    training_ended = Signal(Training)
+
+    def __init__(self, runner: Runner) -> None:
+        self.history = History()
+        self.jobs = Jobs(runner)
+        self.last_training: Training | None = None
+        self._model: str | None = None
+        self._previous: str | None = None
+        self._results: dict[str, Result] = {}
+        self._used: dict[str, str] = {}
+
+    # --- the model -------------------------------------------------------------------------------
+
+    @property
+    def model(self) -> str | None:
+        """Give the name of the current model; None before one was chosen."""
+        return self._model
+
+    @property
+    def previous_model(self) -> str | None:
+        """Give the model from before the last training, where that can be taken back."""
+        return self._previous
+
+    def set_model(self, name: str) -> None:
+        """Use another model from now on.
+
+        Raises
+        ------
+        UserError
+            When the library has none of that name.
+        """
+        library.find_model(name)
+        if name != self._model:
+            self._model = name
+            self.model_changed.emit(name)
+
+    def take_back_model(self) -> None:
+        """Use the model from before the last training again.
+
+        Raises
+        ------
+        UserError
+            When there was no training, or the old model was deleted.
+        """
+        if self._previous is None:
+            raise UserError("No training has changed the model.", "Choose a model in the list.")
+        previous, self._previous = self._previous, None
+        self.set_model(previous)
+
+    def default_model(self, image: Image) -> str | None:
+        """Choose a model for an image: the one used last for it, the current one if it fits, else the best fit.
+
+        Returns
+        -------
+        str or None
+            None where no model of the library fits the image's axes and channels.
+        """
+        return library.best_model(image, prefer=(self._used.get(image.name), self._model))
+
+    def _model_folder(self) -> Path:
+        if self._model is None:
+            raise UserError("No model is chosen.", "Choose one in the list.")
+        return library.find_model(self._model)
+
+    # --- results and what the user says about them -----------------------------------------------
+
+    def open_result(
+        self,
+        key: str,
+        image: Image,
+        labels: Labels,
+        *,
+        prediction: KeptOutput | None = None,
+        semantic: bool = False,
+        model: str = "",
+    ) -> None:
+        """Keep a labels layer under a key; `labels` are what was predicted, zeros where all is drawn by hand."""
+        sure = {} if prediction is None else carry_confidence(prediction, labels, labels)
+        self._results[key] = Result(image, notes.start(labels, semantic=semantic), prediction, model, sure)
+        self.result_changed.emit(key)
+
+    def close_result(self, key: str) -> None:
+        """Forget a labels layer that was removed, with its undo steps and what is computed for it."""
+        self._results.pop(key, None)
+        self.jobs.supersede(_topic(key))
+        self.history.forget(key)
+
+    def has(self, key: str) -> bool:
+        """Tell whether a labels layer is open."""
+        return key in self._results
+
+    def result(self, key: str) -> Result:
+        """Give what is kept for a labels layer.
+
+        Raises
+        ------
+        UserError
+            When it is not open.
+        """
+        if key not in self._results:
+            raise UserError("These labels do not belong to a segmented image.", "Segment the image first.")
+        return self._results[key]
+
+    def accept(self, key: str, ids: Iterable[int]) -> None:
+        """Say that objects are right."""
+        self._say("Accept", key, notes.accept(self.result(key).corrections, ids))
+
+    def unaccept(self, key: str, ids: Iterable[int]) -> None:
+        """Take acceptance back."""
+        self._say("Take acceptance back", key, notes.unaccept(self.result(key).corrections, ids))
+
+    def mark_unsure(self, key: str, ids: Iterable[int]) -> None:
+        """Say that objects shall not teach."""
+        self._say("Unsure", key, notes.mark_unsure(self.result(key).corrections, ids))
+
+    def mark_sure(self, key: str, ids: Iterable[int]) -> None:
+        """Let objects teach again."""
+        self._say("Sure", key, notes.mark_sure(self.result(key).corrections, ids))
+
+    def mark_done(self, key: str, box: Box) -> None:
+        """Say that everything inside a region is right."""
+        self._say("All done here", key, notes.mark_done(self.result(key).corrections, box))
+
+    def unmark_done(self, key: str, index: int) -> None:
+        """Take a finished region back."""
+        self._say("Take region back", key, notes.unmark_done(self.result(key).corrections, index))
+
+    def mark_background(self, key: str, region: Mask | Box) -> None:
+        """Say that voxels are background."""
+        self._say("This is background", key, notes.mark_background(self.result(key).corrections, region))
+
+    def states(self, key: str, labels: Labels) -> dict[int, ObjectState]:
+        """Say of each object whether it is predicted, edited, accepted or unsure."""
+        return notes.states(self.result(key).corrections, labels)
+
+    def confidences(self, key: str) -> dict[int, float]:
+        """Give how certain the model was of each object that it predicted, 0 to 1."""
+        return dict(self.result(key).confidence)
+
+    def _say(self, name: str, key: str, corrections: Corrections) -> None:
+        self._put_with_step(name, key, replace(self.result(key), corrections=corrections))
+
+    def _put_with_step(self, name: str, key: str, after: Result) -> None:
+        before = self.result(key)
+
+        def put(result: Result) -> None:
+            self._results[key] = result
+            self.result_changed.emit(key)
+
+        put(after)
+        self.history.push(StateStep(name, put, before, after, key))
+
+    # --- segmenting ------------------------------------------------------------------------------
+
+    def segment(
+        self,
+        image: Image,
+        on_done: Callable[[SegmentResult], None],
+        *,
+        options: SegmentOptions,
+        box: Box | None = None,
+        time: int | None = None,
+        topic: str = "",
+    ) -> Job[SegmentResult]:
+        """Segment an image with the current model.
+
+        Parameters
+        ----------
+        image : Image
+            Must not change while the job runs.
+        on_done : callable
+            Gets the result in the main thread.
+        options : SegmentOptions
+            What the user fixed.
+        box : Box, optional
+            One slice for each spatial axis.
+        time : int, optional
+            One time point.
+        topic : str
+            To drop the result when the layer is removed: ``jobs.supersede(topic)``.
+
+        Raises
+        ------
+        UserError
+            Without a model, or while another job has the device.
+        """
+        request = SegmentRequest(image, self._model_folder(), options, box, time)
+        job: Job[SegmentResult] = Job(f"Segment '{image.name}'", topic)
+        self.jobs.start(commands.segment, request, job, on_done=on_done)
+        self._used[image.name] = str(self._model)
+        return job
+
+    def redecode(
+        self, key: str, options: SegmentOptions, on_done: Callable[[SegmentResult], None]
+    ) -> Job[SegmentResult] | None:
+        """Decode a kept output with other thresholds; a newer call supersedes an older one.
+
+        Returns
+        -------
+        Job or None
+            None for labels that no model of the library predicted.
+        """
+        result = self.result(key)
+        if result.prediction is None or not result.model:
+            return None
+        request = commands.RedecodeRequest(result.prediction, library.find_model(result.model), options)
+        job: Job[SegmentResult] = Job("Change thresholds", _topic(key), exclusive=False)
+        return self.jobs.start(commands.redecode, request, job, on_done=on_done)
+
+    def merge_result(self, key: str, labels_now: Labels, result: SegmentResult) -> Labels:
+        """Put a new prediction into a result; one undo step.
+
+        Parameters
+        ----------
+        key : str
+            Of the labels layer.
+        labels_now : integer array
+            The layer's array; not changed.
+        result : SegmentResult
+            From `segment` or `redecode`.
+
+        Returns
+        -------
+        integer array
+            To be written into the layer, inside the same ``history.group``.
+        """
+        before = self.result(key)
+        corrections = before.corrections
+        if corrections.semantic != result.is_semantic:
+            raise UserError(
+                f"'{result.model}' segments {'classes' if result.is_semantic else 'objects'}, these labels are "
+                f"{'classes' if corrections.semantic else 'objects'}.",
+                "Remove the labels layer or hide it, and segment again: that makes a new one.",
+            )
+        labels, merged = merge_prediction(corrections, labels_now, result.labels, result.box)
+        sure = carry_confidence(result.prediction, labels[result.box or ...], result.labels)
+        if result.box is not None:
+            sure = {**before.confidence, **sure}
+        judged = merged.accepted | merged.edited  # by a person: the model's opinion counts no more
+        after = Result(
+            before.image,
+            merged,
+            result.prediction,
+            result.model,
+            {one: value for one, value in sure.items() if one not in judged},
+        )
+        self._put_with_step("Segment", key, after)
+        return labels
+
+    # --- training --------------------------------------------------------------------------------
+
+    def summary(self, labels: Mapping[str, Labels]) -> Summary:
+        """Count what all open results would teach; `labels` are the layers' arrays by key."""
+        total = Summary()
+        for key, array in labels.items():
+            total += summary(self.result(key).corrections, array)
+        return total
+
+    def problems(self, labels: Mapping[str, Labels]) -> tuple[Problem, ...]:
+        """Find what is likely to spoil a training on all open results."""
+        samples = [sample for snapshot in self.snapshots(labels) for sample in to_samples(snapshot)]
+        semantic = any(self.result(key).corrections.semantic for key in labels)
+        return find_problems(samples, self.summary(labels), semantic=semantic)
+
+    def snapshots(self, labels: Mapping[str, Labels]) -> tuple[Snapshot, ...]:
+        """Copy what all open results teach, so that the user can go on painting."""
+        kept = [(self.result(key), array) for key, array in labels.items()]
+        return tuple(take_snapshot(one.image, array, one.corrections) for one, array in kept)
+
+    def fine_tune(
+        self,
+        labels: Mapping[str, Labels],
+        options: TrainOptions,
+        *,
+        on_payload: Callable[[object], None] | None = None,
+    ) -> Job[Training]:
+        """Teach the current model from all open results; if it gets no worse, the new one becomes current.
+
+        Raises
+        ------
+        UserError
+            When there is nothing to learn from, no model, or another job has the device.
+        """
+        request = FineTuneRequest(self._model_folder(), self._teachers(labels), options=options)
+        job: Job[Training] = Job(f"Fine-tune '{self._model}'", background=True)
+        if on_payload is not None:
+            job.produced.connect(on_payload)
+        return self.jobs.start(commands.fine_tune, request, job, on_done=self._on_trained)
+
+    def train(
+        self,
+        labels: Mapping[str, Labels],
+        options: TrainOptions,
+        title: str,
+        *,
+        on_payload: Callable[[object], None] | None = None,
+    ) -> Job[Training]:
+        """Train a new model from scratch on all open results; it becomes current.
+
+        Raises
+        ------
+        UserError
+            When there is nothing to learn from, or another job has the device.
+        """
+        request = TrainRequest(self._teachers(labels), options=options, title=title)
+        job: Job[Training] = Job(f"Train '{title}'", background=True)
+        if on_payload is not None:
+            job.produced.connect(on_payload)
+        return self.jobs.start(commands.train, request, job, on_done=self._on_trained)
+
+    def _teachers(self, labels: Mapping[str, Labels]) -> tuple[Snapshot, ...]:
+        if self.summary(labels).is_empty:
+            raise UserError(
+                "There is nothing to learn from yet.", "Accept or correct some objects, or finish a region."
+            )
+        return self.snapshots(labels)
+
+    def _on_trained(self, training: Training) -> None:
+        self.last_training = training
+        if training.accepted and training.folder is not None:
+            self._previous = self._model
+            self.set_model(training.name)
+        self.training_ended.emit(training)
+
+
+def _topic(key: str) -> str:
+    return f"decode {key}"
