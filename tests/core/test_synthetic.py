@@ -41,7 +41,8 @@ def test_synthetic_when_made_then_the_image_is_valid_and_the_labels_fit(
 
 @pytest.mark.parametrize("name", SYNTHETIC)
 def test_synthetic_when_the_seed_is_the_same_then_so_is_the_image(name: str) -> None:
-    first, second, other = (SYNTHETIC[name](seed=s, shape=SMALL[name]) for s in (4, 4, 5))
+    options = {} if name == "mri_classes" else {"n": 12}
+    first, second, other = (SYNTHETIC[name](seed=s, shape=SMALL[name], **options) for s in (4, 4, 5))
 
     assert first.image.data.shape == SMALL[name]
     np.testing.assert_array_equal(first.image.data, second.image.data)
@@ -89,9 +90,9 @@ def test_nuclei_when_anisotropic_then_are_round_in_micrometres_and_flat_in_voxel
 
 
 def test_nuclei_when_there_is_no_room_then_fewer_are_placed() -> None:
-    sample = nuclei_2d(seed=0, shape=(64, 64), n=200)
+    sample = nuclei_2d(seed=0, shape=(64, 64), n=60)
 
-    assert 1 <= sample.labels.max() < 200
+    assert 1 <= sample.labels.max() < 60
 
 
 def test_mri_when_made_then_classes_differ_in_brightness_as_in_t1() -> None:

@@ -43,8 +43,7 @@ def settle(stored: Stored, name: str, source: str, axes: str | None, voxel_size:
     stored = _with_colours(stored)
     data, names = stored.data, stored.axes
     names = _named(names, data.shape, axes, name) if axes else _guessed(names, data, name)
-    if not axes:
-        data, names = squeeze(data, names)
+    data, names = squeeze(data, names, keep=axes.upper() + SAMPLES if axes else "")
     data, names, rgb = _colour_first(data, names, name)
     if sorted(set(names)) != sorted(names) or not set(names) <= set(AXES):
         raise UserError(
@@ -59,11 +58,12 @@ def settle(stored: Stored, name: str, source: str, axes: str | None, voxel_size:
     return Image(data.transpose(order), final, size, name, source, rgb)
 
 
-def squeeze(data: NDArray[Any], names: str) -> tuple[NDArray[Any], str]:
-    """Leave out the axes of length 1, but never Y or X."""
-    keep = [i for i, n in enumerate(names) if data.shape[i] != 1 or n in "YX"]
-    index = tuple(slice(None) if i in keep else 0 for i in range(data.ndim))
-    return data[index], "".join(names[i] for i in keep)
+def squeeze(data: NDArray[Any], names: str, keep: str = "") -> tuple[NDArray[Any], str]:
+    """Leave out the axes of length 1, but never Y or X, the last two where no axis has a name, or those to `keep`."""
+    plane = range(data.ndim - 2, data.ndim) if set(names) == {UNKNOWN} else ()
+    kept = [i for i, n in enumerate(names) if data.shape[i] != 1 or n in "YX" + keep or i in plane]
+    index = tuple(slice(None) if i in kept else 0 for i in range(data.ndim))
+    return data[index], "".join(names[i] for i in kept)
 
 
 def _with_colours(stored: Stored) -> Stored:
@@ -86,10 +86,7 @@ def _named(names: str, shape: tuple[int, ...], axes: str, name: str) -> str:
     ):
         if len(axes) == len(open_axes):
             letters = dict(zip(open_axes, axes, strict=True))
-            free = iter(a for a in "TCZ" if a not in axes)
-            return "".join(
-                letters.get(i) or (SAMPLES if n == SAMPLES else next(free, UNKNOWN)) for i, n in enumerate(names)
-            )
+            return "".join(letters.get(i, SAMPLES if n == SAMPLES else UNKNOWN) for i, n in enumerate(names))
     raise UserError(
         f"'{name}' has {len(shape)} axes {shape}, but '{axes}' names {len(axes)}.", "Give one letter for each axis."
     )

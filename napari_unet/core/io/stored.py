@@ -47,12 +47,22 @@ class Stored:
         By axis; only those that the file tells.
     colours : array, (n, 3), or None
         The palette, where the values are numbers of colours.
+
+    Raises
+    ------
+    ValueError
+        When there is not one letter for each axis: the file contradicts itself.
     """
 
     data: NDArray[Any]
     axes: str
     voxel_size: dict[str, float] = field(default_factory=dict)
     colours: NDArray[np.uint8] | None = None
+
+    def __post_init__(self) -> None:
+        """Check that every axis has its letter."""
+        if len(self.axes) != self.data.ndim:
+            raise ValueError(f"it announces the axes '{self.axes}' and holds an array of shape {self.data.shape}")
 
 
 def length_um(value: object, unit: object) -> float | None:

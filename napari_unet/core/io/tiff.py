@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import logging
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -14,6 +17,7 @@ from napari_unet.core.io.guard import check_memory
 from napari_unet.core.io.stored import UNKNOWN, Stored, length_um
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 
 MEASURED_UM = 10.0
 """A pixel said to be smaller than this was measured; larger ones are the dots of a printer (300 dpi are 85 µm)."""
+
+_LOG = logging.getLogger("tifffile")
 
 
 def read(path: Path) -> Stored:
@@ -45,7 +51,7 @@ def read(path: Path) -> Stored:
     UserError
         When it holds several images of the same kind, or CMYK.
     """
-    with tifffile.TiffFile(path) as file:
+    with _complete_chain(path), tifffile.TiffFile(path) as file:
         series = file.series[0]
         alike = [s for s in file.series if s.shape == series.shape and s.dtype == series.dtype]
         if len(alike) > 1:
@@ -60,6 +66,32 @@ def read(path: Path) -> Stored:
         axes = "".join(a if a in "TCZYXS" else UNKNOWN if a in "IQ" else a for a in series.axes)
         data = np.asarray(series.asarray())
         return Stored(data, axes, _voxel_size(file, page), _palette(page))
+
+
+@contextmanager
+def _complete_chain(path: Path) -> Iterator[None]:
+    """Refuse a file whose chain of pages breaks off: tifffile only logs that, and gives the pages before."""
+    listener = _Listener(threading.get_ident())
+    _LOG.addHandler(listener)
+    try:
+        yield
+    finally:
+        _LOG.removeHandler(listener)
+    if listener.lost:
+        raise ReadError(f"'{path.name}' lacks pages: {listener.lost}.", "It was cut short: copy it once more.")
+
+
+class _Listener(logging.Handler):
+    """Remember what tifffile logs about pages that it could not find, in one thread."""
+
+    def __init__(self, thread: int) -> None:
+        super().__init__(logging.ERROR)
+        self.thread = thread
+        self.lost = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self.thread and "invalid page offset" in record.getMessage():
+            self.lost = record.getMessage()
 
 
 def _check_complete(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> None:

@@ -134,7 +134,8 @@ def _paint(
     low = np.floor((nucleus.centre - reach) / size).astype(int)
     high = np.ceil((nucleus.centre + reach) / size).astype(int) + 1
     box = tuple(slice(max(0, a), max(0, min(b, n))) for a, b, n in zip(low, high, labels.shape, strict=True))
-    if any(s.start >= s.stop for s in box):
+    middle = tuple(int(min(max(c, 0), n - 1)) for c, n in zip(nucleus.centre / size, labels.shape, strict=True))
+    if any(s.start >= s.stop for s in box) or labels[middle]:
         return False
     depth = _depth(nucleus, [np.arange(a, b) * s for a, b, s in zip(low, high, size, strict=True)])
     whole = np.count_nonzero(depth > 0)
