@@ -73,7 +73,7 @@ def test_nuclei_when_seen_then_are_brighter_than_their_surroundings_and_vary(
     outside = data[~binary_dilation(labels > 0, iterations=3)]
 
     assert means.min() > outside.mean() + 3 * outside.std()
-    assert means.max() > 2 * np.median(means)
+    assert means.max() > 1.5 * np.median(means)
 
 
 def test_nuclei_when_anisotropic_then_are_round_in_micrometres_and_flat_in_voxels() -> None:
