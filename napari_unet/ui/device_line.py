@@ -1,0 +1,60 @@
+"""The line that says where networks run; it fills in once torch has been loaded in the background."""
+
+from __future__ import annotations
+
+import threading
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel
+
+from napari_unet.app.errors import describe_error
+from napari_unet.ui.qt import Signal
+
+WAITING = "Device: loading torch..."
+HOW_TO_FIX = "\nInstall a torch build for your GPU (pytorch.org, Get Started) in this environment, then restart napari."
+
+
+class DeviceLine(QLabel):
+    """Say in words which device computes, and how to get a faster one."""
+
+    _known = Signal(str, str)
+
+    def __init__(self) -> None:
+        super().__init__(WAITING)
+        self.setWordWrap(True)
+        self.setToolTip("torch is being loaded in the background; you can go on.")
+        self._known.connect(self._show_device, Qt.ConnectionType.QueuedConnection)
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Load torch in the background; a second call does nothing."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._ask, name="napari-unet-device", daemon=True)
+            self._thread.start()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until torch is loaded: a thread inside an import must not outlive the window."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def _ask(self) -> None:
+        try:
+            from napari_unet.core.base.device import choose_device
+
+            device = choose_device()
+        except (OSError, ImportError, RuntimeError) as error:
+            message, hint = describe_error(error)
+            self._tell(f"Device: {message}", hint)
+            return
+        hint = "Chosen automatically; the Segment and Train tabs can override it."
+        self._tell(f"Device: {device.words}", hint + (HOW_TO_FIX if device.name == "cpu" else ""))
+
+    def _tell(self, words: str, hint: str) -> None:
+        try:
+            self._known.emit(words, hint)
+        except RuntimeError:
+            return  # the dock was closed before torch was loaded: nobody is left to be told
+
+    def _show_device(self, words: str, hint: str) -> None:
+        self.setText(words)
+        self.setToolTip(hint)

@@ -1,0 +1,26 @@
+"""How a training ended, in words with both numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_unet.app.commands import Training
+
+
+def describe_outcome(training: Training) -> str:
+    """Say before and after, on what, and which model is used now."""
+    lines = []
+    if math.isnan(training.before) or math.isnan(training.after):
+        lines.append("Nothing could be held out to compare the models: look at the picture and judge.")
+    else:
+        on = f"{training.n_held_out} held-out objects" if training.n_held_out else "held-out corrections"
+        lines.append(f"Before {training.before:.3f}, after {training.after:.3f} on {on} ({training.held_out}).")
+    if training.accepted:
+        lines.append(f"The new model '{training.name}' is used now. Segment again to see it, or take it back.")
+    else:
+        lines.append(f"The score fell, so the old model '{training.parent}' is kept.")
+    if training.stopped:
+        lines.append("You stopped it: this is the best it had learnt by then.")
+    return "\n".join(lines)

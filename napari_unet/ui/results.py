@@ -1,0 +1,262 @@
+"""Join labels layers with the session: results shown, corrections written, everything one undo step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer
+
+from napari_unet.app.history import CallStep
+from napari_unet.core.base.errors import UserError
+from napari_unet.ui import layers
+from napari_unet.ui.qt import Signal
+
+if TYPE_CHECKING:
+    from napari.layers import Image as ImageLayer
+    from napari.layers import Labels
+    from numpy.typing import NDArray
+
+    from napari_unet.app.commands import SegmentResult
+    from napari_unet.app.session import Session
+    from napari_unet.core.base.image import Image
+    from napari_unet.core.edits import LabelEdit
+    from napari_unet.ui.workspace import Workspace
+
+SUFFIX = " (U-Net)"
+SETTLE_MS = 150  # after the last stroke, so that tables are not counted anew while the brush moves
+
+
+@dataclass(frozen=True)
+class Link:
+    """Join one labels layer with one image and with the session's result of the same key."""
+
+    key: str
+    image_id: Hashable
+    labels: Labels
+    image: Image
+    classes: tuple[str, ...] = ()
+
+
+class Results(QObject):
+    """Show results on labels layers and write corrections into them.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Gives the viewer and the current image.
+    session : Session
+        Keeps predictions, corrections and the history.
+    """
+
+    changed = Signal()
+    """Another current result, other voxels or other states; comes once after a burst of changes."""
+
+    opened = Signal(object)
+    """A labels layer became a result."""
+
+    def __init__(self, workspace: Workspace, session: Session) -> None:
+        super().__init__()
+        self._workspace, self._session, self._viewer = workspace, session, workspace.viewer
+        self._links: dict[str, Link] = {}
+        self._ends: dict[str, Callable[[], None]] = {}
+        self._step_name = "Paint"
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MS)
+        self._settle.timeout.connect(self.changed)
+        workspace.image_changed.connect(self.touch)
+        session.history.changed.connect(self.touch)
+        session.result_changed.connect(self._on_result)
+        self._viewer.layers.events.removed.connect(self._on_removed)
+        self._viewer.layers.selection.events.active.connect(self._on_active)
+
+    # ------------------------------------------------------------ what there is
+
+    @property
+    def current(self) -> Link | None:
+        """Give the result of the current image: the newest one."""
+        layer = self._workspace.layer
+        found = [link for link in self._links.values() if layer is not None and link.image_id == layer.unique_id]
+        active = self._viewer.layers.selection.active
+        return next((link for link in found if link.labels is active), found[-1] if found else None)
+
+    def need(self) -> Link:
+        """Give the result of the current image.
+
+        Raises
+        ------
+        UserError
+            When there is none.
+        """
+        if self.current is None:
+            raise UserError("There are no labels to correct.", "Segment the image first, or use your own labels layer.")
+        return self.current
+
+    def all_labels(self) -> dict[str, NDArray[np.integer[Any]]]:
+        """Give the labels of every result by key, not copied."""
+        return {key: layers.labels_array(link.labels) for key, link in self._links.items()}
+
+    def touch(self) -> None:
+        """Announce a change after the burst."""
+        self._settle.start()
+
+    def flush(self) -> None:
+        """Announce what has changed at once, for an action that goes on from it."""
+        if self._settle.isActive():
+            self._settle.stop()
+            self.changed.emit()
+
+    # ------------------------------------------------------------ results
+
+    def show(self, layer: ImageLayer, image: Image, axes: str, result: SegmentResult) -> Link:
+        """Show a segmentation: merged into the image's labels, or on a new layer; one undo step if merged.
+
+        Parameters
+        ----------
+        layer : napari Image layer
+            What was segmented.
+        image : Image
+            As it was segmented.
+        axes : str
+            In the layer's order.
+        result : SegmentResult
+            Labels of the whole image or of a box.
+        """
+        link = self.link_of(layer)
+        is_alike = link is not None and bool(link.classes) == result.is_semantic
+        if link is not None and is_alike and layers.fits(link.labels, image.label_shape):
+            self.merge(link, result)
+            return link
+        full = np.zeros(image.label_shape, np.int32)
+        full[result.box or ...] = result.labels
+        labels = layers.add_labels(self._viewer, layer, axes, full, f"{layer.name}{SUFFIX}")
+        if result.is_semantic:
+            layers.name_classes(labels, result.classes)
+        return self._open(labels, layer, image, full, result=result)
+
+    def merge(self, link: Link, result: SegmentResult, name: str = "Segment") -> None:
+        """Merge a new prediction into the labels of a result; what the user corrected stays."""
+        with self.step(name, link.key):
+            merged = self._session.merge_result(link.key, layers.labels_array(link.labels), result)
+            layers.write_labels(link.labels, merged)
+
+    def adopt(self, labels: Labels) -> Link:
+        """Take a labels layer that the user made: all its objects count as drawn by hand.
+
+        Raises
+        ------
+        UserError
+            When it does not fit the current image.
+        """
+        layer, image = self._workspace.layer, self._workspace.image()
+        if not layers.fits(labels, image.label_shape):
+            raise UserError(
+                f"The labels '{labels.name}' are {tuple(labels.data.shape)} voxels; '{image.name}' needs "
+                f"{image.label_shape}.",
+                "Select the image that they belong to, or check how its axes are read.",
+            )
+        if layer is None:
+            raise UserError("There is no image.", "Open one first.")
+        return self._open(labels, layer, image, np.zeros(image.label_shape, np.int32))
+
+    def new_labels(self) -> Link:
+        """Add an empty labels layer for the current image, to draw on.
+
+        Raises
+        ------
+        UserError
+            Without an image, or while its axes are not clear.
+        """
+        image, layer, axes = self._workspace.image(), self._workspace.layer, self._workspace.reading.axes
+        if layer is None or axes is None:
+            raise UserError("There is no image.", "Open one first.")
+        full = np.zeros(image.label_shape, np.int32)
+        labels = layers.add_labels(self._viewer, layer, axes, full, f"{layer.name}{SUFFIX}")
+        return self._open(labels, layer, image, full.copy())
+
+    def link_of(self, layer: ImageLayer) -> Link | None:
+        """Give the newest result of an image layer."""
+        return next((k for k in reversed(self._links.values()) if k.image_id == layer.unique_id), None)
+
+    def _open(
+        self,
+        labels: Labels,
+        layer: ImageLayer,
+        image: Image,
+        start: NDArray[np.int32],
+        *,
+        result: SegmentResult | None = None,
+    ) -> Link:
+        key = str(labels.unique_id)
+        link = Link(key, layer.unique_id, labels, image, () if result is None else result.classes)
+        self._links[key] = link
+        prediction, model = (None, "") if result is None else (result.prediction, result.model)
+        self._session.open_result(key, image, start, prediction=prediction, semantic=bool(link.classes), model=model)
+        self._ends[key] = layers.on_paint(labels, partial(self._on_paint, key))
+        self.opened.emit(link)
+        self.touch()
+        return link
+
+    # ------------------------------------------------------------ corrections
+
+    def write(self, link: Link, edit: LabelEdit, name: str) -> None:
+        """Write an edit as one undo step."""
+        with self.step(name, link.key):
+            layers.write_edit(link.labels, edit)
+
+    @contextmanager
+    def step(self, name: str, key: str) -> Iterator[None]:
+        """Make one undo step of all that is written and stated inside."""
+        before, self._step_name = self._step_name, name
+        try:
+            with self._session.history.group(name, key):
+                yield
+        finally:
+            self._step_name = before
+
+    def _on_paint(self, key: str) -> None:
+        link = self._links.get(key)
+        if link is not None:
+            self._session.history.push(CallStep(self._step_name, link.labels.undo, link.labels.redo, owner=key))
+
+    def _on_result(self, key: str) -> None:
+        self.touch()
+
+    # ------------------------------------------------------------ layers come and go
+
+    def _on_active(self, event: object) -> None:
+        active = self._viewer.layers.selection.active
+        link = next((k for k in self._links.values() if k.labels is active), None)
+        if link is not None:
+            owner = next((la for la in self._viewer.layers if la.unique_id == link.image_id), None)
+            if owner is not None:
+                self._workspace.follow(owner)
+        self.touch()
+
+    def _on_removed(self, event: object) -> None:
+        removed = getattr(event, "value", None)
+        gone = [k.key for k in self._links.values() if removed is not None and k.labels is removed]
+        self.close(gone)
+
+    def close(self, keys: Iterable[str]) -> None:
+        """Forget results whose layer is gone."""
+        for key in list(keys):
+            self._ends.pop(key)()
+            del self._links[key]
+            self._session.history.forget(key)
+            self._session.close_result(key)
+        self.touch()
+
+    def close_links(self) -> None:
+        """Listen to the viewer and its layers no longer; the layers stay."""
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self._viewer.layers.selection.events.active.disconnect(self._on_active)
+        for end in self._ends.values():
+            end()
+        self._ends.clear()
+        self._settle.stop()

@@ -1,0 +1,50 @@
+"""The keys of our tools, bound on our labels layers only; none of them is one of napari's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+KEYS = {
+    "accept": "A",
+    "next": "N",
+    "previous": "Shift-N",
+    "merge": "G",
+    "split": "S",
+    "delete": "D",
+    "pick": "K",
+    "done": "Shift-D",
+    "background": "Shift-G",
+    "undo": "Control-Z",
+    "redo": "Control-Shift-Z",
+}
+"""Undo and redo replace napari's on our layers: they take back one step of the whole dock, strokes included."""
+
+
+def bind(layer: Labels, actions: Mapping[str, Callable[[], object]]) -> None:
+    """Bind the keys on one labels layer.
+
+    Parameters
+    ----------
+    layer : napari Labels layer
+        Its own key map gets the keys; other layers keep napari's.
+    actions : mapping of str to callable
+        By names in `KEYS`.
+    """
+    for name, action in actions.items():
+        layer.bind_key(KEYS[name], _ignoring_layer(action), overwrite=True)
+
+
+def _ignoring_layer(action: Callable[[], object]) -> Callable[[Labels], None]:
+    def pressed(layer: Labels) -> None:
+        action()
+
+    return pressed
+
+
+def with_key(tooltip: str, name: str) -> str:
+    """Add a tool's key to its tooltip."""
+    return f"{tooltip}\nKey on the labels layer: {KEYS[name].replace('Control', 'Ctrl').replace('-', '+')}"

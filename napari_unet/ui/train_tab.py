@@ -1,0 +1,211 @@
+"""The Train tab: what it will learn from, one large button, the live plot, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.options import TrainOptions
+from napari_unet.ui import messages
+from napari_unet.ui.forms import OptionsForm, enlarge, folding
+from napari_unet.ui.outcome import describe_outcome
+
+if TYPE_CHECKING:
+    from qtpy.QtGui import QShowEvent
+
+    from napari_unet.app.commands import Training
+    from napari_unet.app.jobs import Job
+    from napari_unet.app.session import Session
+    from napari_unet.ui.loss_plot import LossPlot
+    from napari_unet.ui.results import Results
+    from napari_unet.ui.workspace import Workspace
+
+SCRATCH = ("net", "target", "dims")
+LOOK_AFTER_MS = 400  # looking at all corrections takes a moment; not while the user still paints
+
+
+class TrainTab(QWidget):
+    """Fine-tune the current model on the corrections, or train a new one on them.
+
+    Parameters
+    ----------
+    workspace, results, session
+        What the tabs share.
+    """
+
+    def __init__(self, workspace: Workspace, results: Results, session: Session) -> None:
+        super().__init__()
+        self._workspace, self._results, self._session = workspace, results, session
+        self._job: Job[Training] | None = None
+        self.plot: LossPlot | None = None
+        self.sources, self.warnings, self.outcome = QLabel(), QLabel(), QLabel()
+        for label in (self.sources, self.warnings, self.outcome):
+            label.setWordWrap(True)
+        self.sources.setToolTip(
+            "Accepted and edited objects, deletions, background and finished regions. Never predictions."
+        )
+        self.warnings.setToolTip("What is likely to spoil the training, and what to do about it.")
+        self.outcome.setToolTip("How the new model compares with the old one on what it did not learn from.")
+        self.button = self._button(
+            "Fine-tune", "Teach the current model from your corrections, in the background.", self.fine_tune
+        )
+        enlarge(self.button)
+        self.outcome.hide()
+        self.stop = self._button("Stop and keep", "End the training now and keep the best so far.", self._on_stop)
+        self.discard = self._button("Discard", "End the training now and keep nothing of it.", self._on_discard)
+        self.back = self._button("Take back", "Use the model from before the last training again.", self._on_back)
+        self.options: OptionsForm[TrainOptions] = OptionsForm(TrainOptions, without=SCRATCH, folded="Advanced")
+        self.scratch: OptionsForm[TrainOptions] = OptionsForm(TrainOptions, only=SCRATCH)
+        self.new_name = QLineEdit("my-model")
+        self.new_name.setToolTip("The name of the new model; a number is added if there is one of that name.")
+        self.train_new = self._button(
+            "Train from scratch",
+            "Train a new network on the same corrections; needs many more of them.",
+            self._on_scratch,
+        )
+        self._look = QTimer(self)
+        self._look.setSingleShot(True)
+        self._look.setInterval(LOOK_AFTER_MS)
+        self._look.timeout.connect(self.refresh)
+        self._lay_out()
+        results.changed.connect(self._on_changed)
+        session.jobs.changed.connect(self._on_jobs)
+        session.training_ended.connect(self._on_training_ended)
+        session.model_changed.connect(self._on_model)
+        workspace.viewer.events.theme.connect(self._on_theme)
+        self._on_jobs()
+        self.refresh()
+
+    def _button(self, text: str, tip: str, call: Callable[[], None]) -> QPushButton:
+        button = QPushButton(text)
+        button.setToolTip(tip)
+        button.clicked.connect(call)
+        return button
+
+    def _lay_out(self) -> None:
+        self._plot_place = QVBoxLayout()
+        ends = QHBoxLayout()
+        for button in (self.stop, self.discard, self.back):
+            ends.addWidget(button)
+        new = QWidget()
+        rows = QVBoxLayout(new)
+        rows.setContentsMargins(0, 0, 0, 0)
+        named = QHBoxLayout()
+        label = QLabel("Name")
+        label.setBuddy(self.new_name)
+        label.setToolTip(self.new_name.toolTip())
+        named.addWidget(label)
+        named.addWidget(self.new_name)
+        rows.addLayout(named)
+        rows.addWidget(self.scratch)
+        rows.addWidget(self.train_new)
+        layout = QVBoxLayout(self)
+        for widget in (self.sources, self.warnings, self.button):
+            layout.addWidget(widget)
+        layout.addLayout(self._plot_place)
+        layout.addLayout(ends)
+        layout.addWidget(self.outcome)
+        layout.addWidget(folding("Budget, learning rate, device", self.options))
+        layout.addWidget(folding("Train from scratch", new))
+        layout.addStretch(1)
+
+    # ------------------------------------------------------------ showing
+
+    def refresh(self) -> None:
+        """Say anew what would be learnt from."""
+        labels = self._results.all_labels()
+        try:
+            said = self._session.summary(labels).text
+            problems = self._session.problems(labels)
+        except UserError as error:
+            self.sources.setText(str(error))
+            return
+        self.sources.setText(f"Learns from: {said}.")
+        self.warnings.setText("\n".join(f"\u2022 {p.text} {p.hint}" for p in problems))
+        self.warnings.setVisible(bool(problems))
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Look at the corrections again whenever the tab is opened."""
+        super().showEvent(event)
+        self.refresh()
+
+    def _on_changed(self) -> None:
+        is_training = self._job is not None and self._job.is_running
+        if self.isVisible() and not is_training:  # looking costs time that the brush and the training need
+            self._look.start()
+
+    def _on_jobs(self) -> None:
+        jobs = self._session.jobs
+        is_training = self._job is not None and self._job.is_running
+        self.button.setEnabled(not jobs.is_busy)
+        self.train_new.setEnabled(not jobs.is_busy)
+        self.stop.setEnabled(is_training)
+        self.discard.setEnabled(is_training)
+        self._on_model(self._session.model or "")
+        self._on_changed()
+
+    def _on_model(self, name: str) -> None:
+        self.back.setEnabled(self._session.previous_model is not None and not self._session.jobs.is_busy)
+
+    def _on_theme(self, event: object) -> None:
+        if self.plot is not None:
+            self.plot.set_theme(self._workspace.viewer.theme)
+
+    # ------------------------------------------------------------ training
+
+    def fine_tune(self) -> None:
+        """Start the training on a snapshot of the corrections."""
+        with messages.told():
+            options = self.options.value()
+            self._begin()
+            self._job = self._session.fine_tune(self._results.all_labels(), options, on_payload=self._on_row)
+            self._on_jobs()
+
+    def _on_scratch(self) -> None:
+        with messages.told():
+            chosen = self.scratch.value()
+            options = replace(self.options.value(), **{name: getattr(chosen, name) for name in SCRATCH})
+            self._begin()
+            title = self.new_name.text().strip() or "my-model"
+            self._job = self._session.train(self._results.all_labels(), options, title, on_payload=self._on_row)
+            self._on_jobs()
+
+    def _begin(self) -> None:
+        self.outcome.hide()
+        if self.plot is None:
+            from napari_unet.ui.loss_plot import LossPlot  # pyqtgraph would slow the opening of the dock
+
+            self.plot = LossPlot(self._workspace.viewer.theme)
+            self._plot_place.addWidget(self.plot)
+        self.plot.clear_rows()
+
+    def _on_row(self, row: Any) -> None:
+        if self.plot is not None:
+            self.plot.add_row(row)
+
+    def _on_stop(self) -> None:
+        if self._job is not None:
+            self._job.request_stop()
+            self.stop.setEnabled(False)
+
+    def _on_discard(self) -> None:
+        if self._job is not None:
+            self._job.cancel()
+            self.discard.setEnabled(False)
+
+    def _on_training_ended(self, training: Training) -> None:
+        self._say(describe_outcome(training))
+
+    def _say(self, text: str) -> None:
+        self.outcome.setText(text)
+        self.outcome.show()
+
+    def _on_back(self) -> None:
+        with messages.told():
+            self._session.take_back_model()
+            self._say(f"'{self._session.model}' is used again.")

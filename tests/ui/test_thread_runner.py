@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from napari_unet.app.jobs import Job, Jobs, JobState
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.progress import Progress
+from napari_unet.ui.thread_runner import ThreadRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytestqt.qtbot import QtBot
+
+
+@pytest.fixture
+def runner(qtbot: QtBot) -> Iterator[ThreadRunner]:
+    runner = ThreadRunner()
+    yield runner
+    assert runner.wait(5)
+
+
+def test_run_when_a_job_ends_then_its_result_arrives_in_the_main_thread(qtbot: QtBot, runner: ThreadRunner) -> None:
+    job: Job[str] = Job("name the thread")
+    seen: list[tuple[JobState, int]] = []
+    job.ended.connect(lambda state: seen.append((state, threading.get_ident())))
+    runner.run(lambda request, report, stop: threading.current_thread().name, None, job)
+    qtbot.waitUntil(lambda: bool(seen))
+    assert seen == [(JobState.DONE, threading.get_ident())]
+    assert job.result is not None
+    assert job.result.startswith("napari-unet-job-")
+
+
+def test_run_when_a_job_reports_then_payloads_arrive_in_order(qtbot: QtBot, runner: ThreadRunner) -> None:
+    def count(request: int, report: Any, stop: Any) -> int:
+        for i in range(request):
+            report(Progress(i + 1, request, payload=i))
+        return request
+
+    job: Job[int] = Job("count")
+    payloads: list[object] = []
+    job.produced.connect(payloads.append)
+    runner.run(count, 50, job)
+    qtbot.waitUntil(lambda: not job.is_running)
+    assert payloads == list(range(50))
+
+
+def test_run_when_torch_is_out_of_memory_then_the_next_job_can_start(qtbot: QtBot, runner: ThreadRunner) -> None:
+    import torch
+
+    def burst(request: object, report: Any, stop: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    jobs = Jobs(runner)
+    failures: list[object] = []
+    jobs.start(burst, None, Job("burst"), on_failed=failures.append)
+    with pytest.raises(UserError):
+        jobs.start(burst, None, Job("too early"))
+    qtbot.waitUntil(lambda: not jobs.is_busy)
+    assert "memory" in failures[0].message  # type: ignore[attr-defined]
+    assert failures[0].hint  # type: ignore[attr-defined]
+    jobs.start(lambda request, report, stop: 1, None, Job("next"))
+    qtbot.waitUntil(lambda: not jobs.is_busy)
+
+
+def test_wait_when_jobs_are_cancelled_then_they_are_settled_without_an_event_loop(runner: ThreadRunner) -> None:
+    is_running = threading.Event()
+
+    def forever(request: object, report: Any, stop: Any) -> None:
+        while True:
+            report(Progress(0, 1))
+            is_running.set()
+
+    job: Job[None] = Job("forever")
+    runner.run(forever, None, job)
+    assert is_running.wait(5)
+    job.cancel()
+    assert runner.wait(5)
+    assert job.state is JobState.CANCELLED
+
+
+def test_wait_when_a_job_does_not_answer_then_the_limit_ends_the_wait(runner: ThreadRunner) -> None:
+    release = threading.Event()
+    runner.run(lambda request, report, stop: release.wait(10), None, Job("deaf"))
+    assert not runner.wait(0.01)
+    release.set()
