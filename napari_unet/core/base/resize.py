@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-MODES = {2: "bilinear", 3: "trilinear"}
-
 
 def resize_linear(volume: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Resample (C, [Z,] Y, X) intensities linearly to a spatial shape; averages where it shrinks.
@@ -22,14 +20,15 @@ def resize_linear(volume: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.fl
         return volume.astype(np.float32, copy=False)
     tensor = torch.from_numpy(np.ascontiguousarray(volume, dtype=np.float32))[None]
     dims = volume.ndim - 1
-    # torch smooths before it shrinks only in 2D; in 3D whole-number averaging first does the same.
+    # torch smooths before it shrinks only in 2D; in 3D averaging whole numbers of voxels afterwards does the same.
     if dims == 2:
         out = torch.nn.functional.interpolate(tensor, shape, mode="bilinear", antialias=True)
     else:
         factors = [max(1, round(n / s)) for n, s in zip(volume.shape[1:], shape, strict=True)]
+        finer = [s * f for s, f in zip(shape, factors, strict=True)]
+        out = torch.nn.functional.interpolate(tensor, finer, mode="trilinear")
         if max(factors) > 1:
-            tensor = torch.nn.functional.avg_pool3d(tensor, factors, ceil_mode=True)
-        out = torch.nn.functional.interpolate(tensor, shape, mode=MODES[dims])
+            out = torch.nn.functional.avg_pool3d(out, factors)
     return out[0].numpy()
 
 

@@ -1,0 +1,71 @@
+"""Tiles cover each voxel once, agree with the pooling grid and see their true neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_unet.core.base.tiles import full_box, grow, plan_tiles, round_up, shift
+
+
+@st.composite
+def plans(draw):
+    dims = draw(st.integers(2, 3))
+    multiple = tuple(draw(st.sampled_from([1, 2, 4, 8])) for _ in range(dims))
+    shape = tuple(m * draw(st.integers(1, 7)) for m in multiple)
+    tile = tuple(draw(st.integers(1, 40)) for _ in range(dims))
+    halo = tuple(draw(st.integers(0, 20)) for _ in range(dims))
+    return shape, tile, halo, multiple
+
+
+@given(plans())
+def test_plan_tiles_when_given_any_volume_then_each_voxel_is_written_once(plan):
+    shape, *_ = plan
+    written = np.zeros(shape, int)
+    for tile in plan_tiles(*plan):
+        written[tile.core] += 1
+    assert (written == 1).all()
+
+
+@given(plans())
+def test_plan_tiles_when_given_any_halo_then_each_tile_sees_it_where_the_volume_has_it(plan):
+    shape, tile_size, halo, multiple = plan
+    volume = np.arange(np.prod(shape)).reshape(shape)
+    for tile in plan_tiles(*plan):
+        np.testing.assert_array_equal(volume[tile.read][tile.inner], volume[tile.core])
+        for axis, (core, read) in enumerate(zip(tile.core, tile.read, strict=True)):
+            assert core.start - read.start >= min(halo[axis], core.start)
+            assert read.stop - core.stop >= min(halo[axis], shape[axis] - core.stop)
+            assert read.start % multiple[axis] == read.stop % multiple[axis] == core.start % multiple[axis] == 0
+            assert core.stop - core.start <= max(tile_size[axis], multiple[axis])
+
+
+@given(plans())
+def test_plan_tiles_when_tiles_do_not_divide_the_volume_then_they_are_of_nearly_one_size(plan):
+    multiple = plan[3]
+    tiles = plan_tiles(*plan)
+    for axis, step in enumerate(multiple):
+        sizes = {tile.core[axis].stop - tile.core[axis].start for tile in tiles}
+        assert max(sizes) - min(sizes) <= step
+
+
+def test_grow_when_the_box_reaches_the_edge_then_is_cut_there():
+    assert grow((slice(2, 4), slice(5, 8)), (3, 1), (10, 8)) == (slice(0, 7), slice(4, 8))
+
+
+def test_shift_when_there_and_back_then_gives_the_box():
+    box = (slice(2, 4), slice(5, 8))
+    assert shift(shift(box, (7, -3)), (-7, 3)) == box
+
+
+@given(st.integers(0, 1000), st.integers(1, 64))
+def test_round_up_when_given_any_value_then_is_the_next_multiple(value, multiple):
+    rounded = round_up(value, multiple)
+    assert rounded % multiple == 0
+    assert 0 <= rounded - value < multiple
+
+
+def test_full_box_when_used_as_an_index_then_gives_everything():
+    volume = np.zeros((3, 4))
+    assert volume[full_box(volume.shape)].shape == (3, 4)
