@@ -1,0 +1,25 @@
+"""Measure speed, memory and accuracy: `python -m benchmarks [NAME...]`; docs/benchmarks.md says what each one does."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmarks.record import Result, Settings
+
+BENCHMARKS = {
+    "network": "The engine against the plain network",
+    "tiling": "A large image in tiles against the image at once",
+    "startup": "Importing the plugin, opening the dock",
+    "latency": "The window while a model is fine-tuned",
+    "loop": "Fine-tuning on one corrected region",
+    "nuclei": "The bundled model on images it has not seen",
+    "hippocampus": "A 3D model trained from scratch",
+}
+"""Name of each benchmark, which is its module with a function ``run``, and what it is about in words."""
+
+
+def run_benchmark(name: str, settings: Settings) -> Result:
+    """Run one benchmark in this process."""
+    return import_module(f"{__name__}.{name}").run(settings)  # type: ignore[no-any-return]  # found by its name
