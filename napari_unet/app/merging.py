@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 
 import fastremap
 import numpy as np
@@ -56,7 +57,7 @@ def merge_prediction(
         When shapes do not fit or the labels' type has no room for the new ids.
     """
     where = checked_box(box or (slice(None),) * labels_now.ndim, labels_now.shape)
-    now = labels_now[where]
+    now, prediction = labels_now[where], np.ascontiguousarray(prediction, np.int32)
     if prediction.shape != now.shape:
         raise UserError(
             f"The prediction has the shape {prediction.shape}, its place in the labels {now.shape}.",
@@ -71,11 +72,17 @@ def merge_prediction(
     kept = np.isin(now, list(protected)) & (now > 0)
     closed = decided if c.background is None else decided | c.background
     blocked = kept | closed[where] | finished[where]
-    rest = labels_now.copy()
-    rest[where][~kept] = 0
-    staying = unique_ids(rest)
-    pieces = _surviving(prediction, blocked)
-    labels = _with_new_ids(rest, where, pieces, now)
+    labels = labels_now.copy()
+    labels[where][~kept] = 0
+    staying = unique_ids(labels)
+    survivors = _survivors(prediction, blocked)
+    free = ~blocked & (prediction > 0)
+    pieces = np.where(free & np.isin(prediction, survivors), prediction, 0) if box is not None else None
+    old = {} if pieces is None else _continued(labels, where, pieces, now)
+    ids = {one: old[one] for one in survivors if one in old}
+    fresh = [one for one in survivors if one not in old]
+    ids |= dict(zip(fresh, count(max(staying, default=0) + 1), strict=False))
+    _write(labels[where], prediction, free, ids)
     background = closed & (labels == 0)
     merged = replace(
         start(labels),
@@ -103,49 +110,39 @@ def _merge_classes(c: Corrections, labels_now: Labels, prediction: Labels, where
     return labels, merged
 
 
-def _surviving(prediction: Labels, blocked: Mask) -> Labels:
-    """Take blocked voxels from predicted objects, drop those that lost more than half, number the others 1, 2, ..."""
-    numbered, _ = fastremap.renumber(np.ascontiguousarray(prediction), preserve_zero=True)
-    numbered = numbered.astype(np.int32)
-    free = np.where(blocked, 0, numbered)
-    before = np.bincount(numbered.ravel())
-    after = np.bincount(free.ravel(), minlength=len(before))
-    alive = (2 * after >= before) & (after > 0)
-    alive[0] = False
-    table = np.where(alive, np.cumsum(alive), 0).astype(np.int32)
-    return table[free]
+def _survivors(prediction: Labels, blocked: Mask) -> list[int]:
+    """Give the predicted objects that keep at least half of their voxels, in the order of their numbers."""
+    numbers, sizes = fastremap.unique(prediction, return_counts=True)
+    hit, lost = np.unique(prediction[blocked], return_counts=True)
+    gone = dict(zip(hit.tolist(), lost.tolist(), strict=True))
+    return [
+        one
+        for one, size in zip(numbers.tolist(), sizes.tolist(), strict=True)
+        if one > 0 and 2 * gone.get(one, 0) <= size
+    ]
 
 
-def _with_new_ids(rest: Labels, where: Box, pieces: Labels, now: Labels) -> Labels:
-    """Write the pieces into what stays, with new ids, or with that of the object they continue."""
-    n_pieces = int(pieces.max(initial=0))
-    first = int(rest.max(initial=0)) + 1
-    if first + n_pieces - 1 > np.iinfo(rest.dtype).max:
+def _write(place: Labels, prediction: Labels, free: Mask, ids: dict[int, int]) -> None:
+    """Write the objects of a prediction into a place, each under its new id; the others are dropped."""
+    highest = max(ids.values(), default=0)
+    if highest > np.iinfo(place.dtype).max:
         raise UserError(
-            f"The labels are {rest.dtype}: they have no room for {n_pieces} more objects.",
+            f"The labels are {place.dtype}: they have no room for object {highest}.",
             "Convert the labels layer to int32.",
         )
-    table = np.zeros(n_pieces + 1, rest.dtype)
-    old = _continued(rest, where, pieces, now)
-    fresh = [piece for piece in range(1, n_pieces + 1) if piece not in old]
-    table[fresh] = np.arange(first, first + len(fresh))
-    for piece, one in old.items():
-        table[piece] = one
-    written = pieces > 0
-    rest[where][written] = table[pieces[written]]
-    return rest
+    dropped = dict.fromkeys(unique_ids(prediction) - ids.keys(), 0)
+    renamed = fastremap.remap(prediction, {0: 0, **dropped, **ids})
+    np.copyto(place, renamed, where=free & (renamed > 0), casting="unsafe")
 
 
 def _continued(rest: Labels, where: Box, pieces: Labels, now: Labels) -> dict[int, int]:
     """Find for each piece the object that crosses the box's border and covered at least half of it; one piece each."""
-    if rest.shape == now.shape:
-        return {}
     outside = rest.copy()
     outside[where] = 0
     both = (pieces > 0) & (now > 0) & (rest[where] == 0)
     crossing = unique_ids(now[both]) & unique_ids(outside)
     pairs, overlaps = np.unique(np.stack([pieces[both], now[both]]).astype(np.int64), axis=1, return_counts=True)
-    sizes = np.bincount(pieces.ravel())
+    sizes = dict(zip(*(part.tolist() for part in np.unique(pieces, return_counts=True)), strict=True))
     found: dict[int, int] = {}
     for at in np.argsort(-overlaps, kind="stable"):
         piece, old = int(pairs[0, at]), int(pairs[1, at])

@@ -35,6 +35,36 @@ def test_lower_priority_when_the_system_refuses_then_it_says_so(monkeypatch):
     assert priority.lower_priority() is False
 
 
+class Library:
+    """Any system library: every function gives the same and remembers its arguments."""
+
+    def __init__(self, answer: int) -> None:
+        self.answer, self.calls = answer, []
+
+    def __getattr__(self, name: str) -> object:
+        def call(*args: object) -> int:
+            self.calls.append((name, args))
+            return self.answer
+
+        self.__dict__[name] = call
+        return call
+
+
+@pytest.mark.parametrize(
+    ("system", "answer", "last"),
+    [
+        ("win32", 1, ("SetThreadPriority", (1, priority.WINDOWS_BELOW_NORMAL))),
+        ("darwin", 0, ("pthread_set_qos_class_self_np", (priority.MACOS_UTILITY, 0))),
+    ],
+)
+def test_lower_priority_when_on_another_system_then_its_own_call_is_made(monkeypatch, system, answer, last):
+    library = Library(answer)
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(priority.ctypes, "CDLL", lambda name: library)
+    assert priority.lower_priority()
+    assert library.calls[-1] == last
+
+
 def test_limit_torch_threads_when_called_then_one_core_is_left(monkeypatch):
     torch = pytest.importorskip("torch")
     before = torch.get_num_threads()

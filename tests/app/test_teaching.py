@@ -49,7 +49,7 @@ def image_of(labels: np.ndarray, axes: str = "YX") -> Image:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 def test_teaching_when_only_predictions_differ_then_it_learns_the_same(data):
     c, labels = data.draw(corrected())
     annotated = annotated_mask(c, labels)
@@ -69,7 +69,7 @@ def test_teaching_when_only_predictions_differ_then_it_learns_the_same(data):
 
 
 @given(corrected())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 def test_annotated_when_objects_differ_then_each_kind_has_its_value(made):
     c, labels = made
     annotated = annotated_mask(c, labels)
