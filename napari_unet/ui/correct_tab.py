@@ -95,6 +95,7 @@ class CorrectTab(QWidget):
         layout.addWidget(how)
         results.changed.connect(self._on_changed)
         results.opened.connect(self._on_opened)
+        session.history.changed.connect(self._on_history)
         self.refresh()
 
     def _tools(self) -> QGridLayout:
@@ -121,6 +122,10 @@ class CorrectTab(QWidget):
 
     def refresh(self) -> None:
         """Show the current result anew."""
+        self._on_history()
+        self._show_objects()
+
+    def _on_history(self) -> None:
         history = self._session.history
         for name, can, what in (
             ("undo", history.can_undo, history.undo_name),
@@ -128,6 +133,8 @@ class CorrectTab(QWidget):
         ):
             self.buttons[name].setEnabled(can)
             self.buttons[name].setToolTip(shortcuts.with_key(f"{name.title()}: {what}" if what else name.title(), name))
+
+    def _show_objects(self) -> None:
         link = self._results.current
         if link is None:
             self.table.show_rows([])

@@ -130,7 +130,7 @@ class Corrector:
         return array[time], (time,)
 
     def _drawing(self, name: str) -> Shapes | None:
-        return self._viewer.layers.get(name, None)
+        return view.named(self._viewer, name)
 
     def _line(self, link: Link, shapes: Shapes, skip: int) -> NDArray[np.float64]:
         return view.drawn(self._viewer, shapes, link.labels)[-1][:, skip:]

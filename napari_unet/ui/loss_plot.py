@@ -45,40 +45,39 @@ class LossPlot(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has 
         self.setToolTip("Loss on what it learns from (should fall) and score on what is held out (should rise).")
         self.setAccessibleName("Live plot of the training")
         self._rows: list[Row] = []
-        self._loss = self._add_plot(0, "loss")
-        self._score = self._add_plot(1, "score")
-        self._score.setXLink(self._loss)
-        self._score.setLabel("bottom", "step")
-        self._score.setYRange(0, 1)
-        self._loss_line, self._score_line = self._loss.plot(), self._score.plot()
+        self._axes: list[pg.AxisItem] = []
+        self._loss_line, self._score_line = pg.PlotDataItem(), pg.PlotDataItem(symbol="o", symbolSize=6)
+        loss, score = self._add_plot(0, "loss", self._loss_line), self._add_plot(2, "score", self._score_line)
+        score.setXLink(loss)
+        score.setYRange(0, 1)
+        self._axes[-1].setLabel("step")
         self.set_theme(theme)
 
-    def _add_plot(self, row: int, name: str) -> pg.PlotItem:
-        plot = self.addPlot(row=row, col=0)
-        plot.setLabel("left", name)
-        plot.setMouseEnabled(x=False, y=False)
-        plot.setMenuEnabled(False)
-        plot.hideButtons()
-        plot.getAxis("left").setWidth(52)
-        return plot
+    def _add_plot(self, row: int, name: str, line: pg.PlotDataItem) -> pg.ViewBox:
+        """Add one plot of a box and two axes: a PlotItem would bring menus, which are windows without an owner."""
+        box = self.addViewBox(row=row, col=1, enableMenu=False, enableMouse=False)
+        left, bottom = pg.AxisItem("left"), pg.AxisItem("bottom")
+        left.setLabel(name)
+        left.setWidth(52)
+        for axis, place in ((left, (row, 0)), (bottom, (row + 1, 1))):
+            axis.linkToView(box)
+            self.addItem(axis, *place)
+            self._axes.append(axis)
+        box.addItem(line)
+        return box
 
     def set_theme(self, theme: str) -> None:
         """Take the colours of a napari theme."""
         colours = get_theme(theme)
-        text = colours.text.as_hex()
+        text = colours.text.as_hex()  # for both lines: the theme's accent is too pale in the light theme
         self.setBackground(colours.background.as_hex())
-        for plot in (self._loss, self._score):
-            for side in ("left", "bottom"):
-                axis = plot.getAxis(side)
-                axis.setPen(text)
-                axis.setTextPen(text)
+        for axis in self._axes:
+            axis.setPen(text)
+            axis.setTextPen(text)
         self._loss_line.setPen(pg.mkPen(text, width=2))
-        line = pg.mkPen(colours.current.as_hex(), width=2)
-        self._score_line.setPen(line)
-        self._score_line.setSymbol("o")
-        self._score_line.setSymbolSize(6)
-        self._score_line.setSymbolPen(line)
-        self._score_line.setSymbolBrush(colours.current.as_hex())
+        self._score_line.setPen(pg.mkPen(text, width=2))
+        self._score_line.setSymbolPen(text)
+        self._score_line.setSymbolBrush(text)
 
     def clear_rows(self) -> None:
         """Start a new training with empty plots."""

@@ -94,9 +94,14 @@ def go_to(viewer: Viewer, layer: Labels, voxel: tuple[float, ...]) -> None:
     camera.center = tuple(centre)
 
 
+def named(viewer: Viewer, name: str) -> Layer | None:
+    """Find a layer by its name."""
+    return next((layer for layer in viewer.layers if layer.name == name), None)
+
+
 def add_shapes(viewer: Viewer, labels: Labels, name: str, mode: str) -> Shapes:
     """Add (or find) a shapes layer on the grid of a labels layer, in a drawing mode."""
-    found = viewer.layers[name] if name in viewer.layers else None  # noqa: SIM401 - a LayerList has no get
+    found = named(viewer, name)
     layer = (
         found
         if found is not None

@@ -1,0 +1,138 @@
+"""A real window with the dock, and a stand-in for the network that is right about bright blobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from scipy import ndimage as ndi
+
+from napari_unet.app import commands, library
+from napari_unet.app.commands import KeptOutput, SegmentResult, Training
+from napari_unet.core.base.image import check_image
+from napari_unet.core.base.progress import Progress
+from napari_unet.core.store.spec import SPEC_FILE, ModelSpec
+from napari_unet.ui import messages
+from napari_unet.ui.main_widget import UNetWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari.viewer import Viewer
+    from numpy.typing import NDArray
+    from pytestqt.qtbot import QtBot
+
+MODEL = "blobs"
+
+
+@dataclass(frozen=True)
+class Row:
+    step: int
+    loss: float
+    score: float | None = None
+    seconds: float = 0.0
+
+
+@dataclass
+class Told:
+    """What the user was notified about."""
+
+    errors: list[str] = field(default_factory=list)
+    infos: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    said = Told()
+    monkeypatch.setattr(messages.notifications, "show_error", said.errors.append)
+    monkeypatch.setattr(messages.notifications, "show_info", said.infos.append)
+    return said
+
+
+def add_model(name: str, dims: int = 2) -> None:
+    spec = ModelSpec(name, "unet", {"base": 4, "depth": 2}, "instances", dims, 1, scores={"AP": 0.5})
+    folder = library.models_folder() / name
+    folder.mkdir(parents=True)
+    (folder / SPEC_FILE).write_text(spec.to_json(), encoding="utf-8")
+
+
+@pytest.fixture
+def model(models_home: object) -> str:
+    add_model(MODEL)
+    return MODEL
+
+
+def find_blobs(request: Any, report: Any, stop: Any) -> SegmentResult:
+    check_image(request.image)
+    report(Progress(1, 2, "tile 1 of 2"))
+    data = np.asarray(request.image.data, float)
+    if "C" in request.image.axes:
+        data = data.mean(request.image.axes.index("C"))
+    return _decode(data, request.label_box, 0.5 if request.options.threshold is None else request.options.threshold)
+
+
+def _decode(data: NDArray[np.float64], box: Any, threshold: float) -> SegmentResult:
+    found, n = ndi.label(data > threshold)
+    kept = KeptOutput(data, box, confidence=np.linspace(0.9, 0.1, n + 1, dtype=np.float32))  # type: ignore[arg-type]
+    return SegmentResult(found[box or ...].astype(np.int32), kept, box, MODEL)
+
+
+def find_blobs_again(request: Any, report: Any, stop: Any) -> SegmentResult:
+    return _decode(request.prediction.output, request.prediction.box, request.options.threshold or 0.5)
+
+
+def learn_fast(request: Any, report: Any, stop: Any) -> Training:
+    assert request.snapshots
+    for step in range(1, 6):
+        report(Progress(step, 5, f"step {step}", Row(step, 1 / step, 0.5 + step / 20)))
+    name = library.next_name(MODEL)
+    add_model(name)
+    folder = library.models_folder() / name
+    return Training(name, folder, MODEL, True, 0.61, 0.72, 12, "regions", (), stop())
+
+
+@pytest.fixture
+def blobs(monkeypatch: pytest.MonkeyPatch, model: str) -> str:
+    """Replace the network by a threshold, and training by a few reports."""
+    monkeypatch.setattr(commands, "segment", find_blobs)
+    monkeypatch.setattr(commands, "redecode", find_blobs_again)
+    monkeypatch.setattr(commands, "fine_tune", learn_fast)
+    return model
+
+
+def squares(shape: tuple[int, ...] = (40, 60), n: int = 4) -> NDArray[np.float32]:
+    """Draw `n` bright squares, each a little larger than the one before, in the last two axes."""
+    image = np.zeros(shape, np.float32)
+    for i in range(n):
+        top, left = 3 + 18 * (i % 2), 3 + 15 * (i // 2)
+        image[..., top : top + 6 + i, left : left + 6] = 0.9 if i % 2 else 0.7
+    return image
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Callable[..., Viewer]) -> Viewer:
+    return make_napari_viewer()
+
+
+@pytest.fixture
+def dock(viewer: Viewer, qtbot: QtBot, told: Told) -> Iterator[UNetWidget]:
+    widget = UNetWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="U-Net")
+    yield widget
+    widget.shut_down()
+
+
+@pytest.fixture
+def segmented(viewer: Viewer, blobs: str, dock: UNetWidget, qtbot: QtBot) -> UNetWidget:
+    """Segment four squares by the button."""
+    viewer.add_image(squares(), name="squares")
+    press(dock, qtbot)
+    return dock
+
+
+def press(dock: UNetWidget, qtbot: QtBot) -> None:
+    """Press Segment and wait for the labels."""
+    dock.segment.button.click()
+    qtbot.waitUntil(lambda: not dock.session.jobs.is_busy)
