@@ -129,6 +129,14 @@ def _oracle(pred: np.ndarray, truth: np.ndarray, threshold: float) -> tuple[int,
     return int((table[at] > 0).sum()), float(table[at].sum())
 
 
+def test_overlaps_when_labels_have_gaps_then_names_them_by_their_labels() -> None:
+    pred, truth = _row((70, 4), (0, 1), (9, 3)), _row((5, 2), (0, 4), (8, 2))
+
+    pred_ids, true_ids, iou = instances.overlaps(pred, truth)
+
+    assert dict(zip(zip(pred_ids, true_ids, strict=True), iou, strict=True)) == {(70, 5): 2 / 4, (9, 8): 2 / 3}
+
+
 @settings(max_examples=60, deadline=None)
 @given(small_labels, small_labels, st.sampled_from([0.1, 0.25, 0.5, 0.75]))
 def test_match_counts_when_compared_with_the_slow_oracle_then_they_agree(

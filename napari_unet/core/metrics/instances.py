@@ -96,7 +96,9 @@ def match_counts(pred: Labels, truth: Labels, thresholds: tuple[float, ...] = TH
         When the shapes differ, or the arrays do not hold labels.
     """
     check_pair(pred, truth)
-    rows, columns, iou, n_pred, n_true = overlaps(pred, truth)
+    predicted, true = _number(pred), _number(truth)
+    n_pred, n_true = len(predicted.ids), len(true.ids)
+    rows, columns, iou = _overlaps(predicted, true)
     tp, fp, fn, iou_sum = [], [], [], []
     for threshold in thresholds:
         matched = _matching(rows, columns, iou, threshold)
@@ -107,7 +109,7 @@ def match_counts(pred: Labels, truth: Labels, thresholds: tuple[float, ...] = TH
     return Counts(tuple(thresholds), tuple(tp), tuple(fp), tuple(fn), tuple(iou_sum))
 
 
-def overlaps(pred: Labels, truth: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], int, int]:
+def overlaps(pred: Labels, truth: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """List the pairs of objects that share voxels.
 
     Parameters
@@ -117,30 +119,20 @@ def overlaps(pred: Labels, truth: Labels) -> tuple[NDArray[np.int64], NDArray[np
 
     Returns
     -------
-    rows, columns : (pairs,) int64
-        Number of the predicted and of the true object of each pair, counted from 0 in no particular order.
+    pred_ids, true_ids : (pairs,) int64
+        The labels of the predicted and of the true object of each pair.
     iou : (pairs,) float64, above 0 and at most 1
         Intersection over union of each pair.
-    n_pred, n_true : int
-        How many objects there are.
+
+    Raises
+    ------
+    UserError
+        When the shapes differ, or the arrays do not hold labels.
     """
-    predicted, n_pred = _consecutive(pred)
-    true, n_true = _consecutive(truth)
-    width = n_true + 1
-    codes = predicted.astype(np.int64) * width + true
-    if (n_pred + 1) * width <= DENSE_TABLE_CELLS:
-        table = np.bincount(codes, minlength=(n_pred + 1) * width)
-        found = np.flatnonzero(table)
-        shared = table[found]
-    else:
-        found, shared = fastremap.unique(codes, return_counts=True)
-    rows, columns = found // width, found % width
-    pred_size = np.bincount(rows, weights=shared, minlength=n_pred + 1)
-    true_size = np.bincount(columns, weights=shared, minlength=n_true + 1)
-    pair = (rows > 0) & (columns > 0)
-    rows, columns, shared = rows[pair], columns[pair], shared[pair]
-    iou = shared / (pred_size[rows] + true_size[columns] - shared)
-    return rows - 1, columns - 1, iou, n_pred, n_true
+    check_pair(pred, truth)
+    predicted, true = _number(pred), _number(truth)
+    rows, columns, iou = _overlaps(predicted, true)
+    return predicted.ids[rows], true.ids[columns], iou
 
 
 def average_precision(counts: Counts) -> tuple[float, ...]:
@@ -190,12 +182,42 @@ def check_pair(pred: NDArray[np.generic], truth: NDArray[np.generic]) -> None:
             )
 
 
-def _consecutive(labels: Labels) -> tuple[NDArray[np.integer], int]:
+@dataclass(frozen=True)
+class _Numbered:
+    """Keep the objects of an image, numbered 1 to n, as one row of voxels; `ids` are their labels."""
+
+    voxels: NDArray[np.integer]
+    ids: NDArray[np.int64]
+
+
+def _number(labels: Labels) -> _Numbered:
     flat = labels.ravel()
-    if flat.dtype == bool:
-        flat = flat.astype(np.uint8)
-    numbered, mapping = fastremap.renumber(flat, in_place=False)
-    return numbered, len(mapping) - (0 in mapping)
+    numbered, mapping = fastremap.renumber(flat.astype(np.uint8) if flat.dtype == bool else flat, in_place=False)
+    ids = np.zeros(len(mapping) + 1, np.int64)
+    for old, new in mapping.items():
+        ids[int(new)] = int(old)
+    return _Numbered(numbered, ids[1 : len(mapping) + 1 - (0 in mapping)])
+
+
+def _overlaps(
+    predicted: _Numbered, true: _Numbered
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """List the pairs of objects that share voxels by their places in `ids`, and their IoU."""
+    n_pred, width = len(predicted.ids), len(true.ids) + 1
+    codes = predicted.voxels.astype(np.int64) * width + true.voxels
+    if (n_pred + 1) * width <= DENSE_TABLE_CELLS:
+        table = np.bincount(codes, minlength=(n_pred + 1) * width)
+        found = np.flatnonzero(table)
+        shared = table[found]
+    else:
+        found, shared = fastremap.unique(codes, return_counts=True)
+    rows, columns = found // width, found % width
+    pred_size = np.bincount(rows, weights=shared, minlength=n_pred + 1)
+    true_size = np.bincount(columns, weights=shared, minlength=width)
+    pair = (rows > 0) & (columns > 0)
+    rows, columns, shared = rows[pair], columns[pair], shared[pair]
+    iou = shared / (pred_size[rows] + true_size[columns] - shared)
+    return rows - 1, columns - 1, iou
 
 
 def _matching(
