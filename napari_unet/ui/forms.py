@@ -123,6 +123,7 @@ def folding(title: str, content: QWidget) -> QCollapsible:
     layout = fold.layout()
     if layout is not None:
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
     fold.collapse(animate=False)
     fold.toggleButton().setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     fold.toggleButton().setToolTip(f"Show or hide: {title.lower()}")

@@ -39,6 +39,11 @@ _CHOICES = {
 """What the axes of a layer can be, in its own order; the channels may stand anywhere before Y."""
 
 
+def unwrapped(viewer: Viewer) -> Viewer:
+    """Give the viewer itself: napari hands plugins a proxy whose layers are no longer identical with themselves."""
+    return getattr(viewer, "__wrapped__", viewer)
+
+
 # ---------------------------------------------------------------- image layers
 
 

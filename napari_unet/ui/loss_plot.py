@@ -59,6 +59,7 @@ class LossPlot(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has 
         left, bottom = pg.AxisItem("left"), pg.AxisItem("bottom")
         left.setLabel(name)
         left.setWidth(52)
+        left.enableAutoSIPrefix(False)  # "loss (x0.001)" is read by nobody
         for axis, place in ((left, (row, 0)), (bottom, (row + 1, 1))):
             axis.linkToView(box)
             self.addItem(axis, *place)

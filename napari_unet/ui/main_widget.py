@@ -8,7 +8,7 @@ from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 from napari_unet.app.session import Session
-from napari_unet.ui import messages
+from napari_unet.ui import layers, messages
 from napari_unet.ui.closing import CloseQuestion, ShutDown
 from napari_unet.ui.correct_tab import CorrectTab
 from napari_unet.ui.device_line import DeviceLine
@@ -45,6 +45,7 @@ class UNetWidget(QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer, runner: Runner | None = None) -> None:
         super().__init__()
+        viewer = layers.unwrapped(viewer)
         self._threads = ThreadRunner()
         self.session = Session(runner or self._threads)
         self.workspace = Workspace(viewer)

@@ -12,12 +12,12 @@ from napari_unet.core.base.errors import UserError
 
 def show_error(message: str, hint: str = "") -> None:
     """Notify about something that did not work: what was found and what to do."""
-    notifications.show_error(f"{message}\n{hint}".strip())
+    notifications.show_error(f"{message} {hint}".strip())
 
 
 def show_info(message: str, hint: str = "") -> None:
     """Notify about something worth knowing."""
-    notifications.show_info(f"{message}\n{hint}".strip())
+    notifications.show_info(f"{message} {hint}".strip())
 
 
 def show_user_error(error: UserError) -> None:

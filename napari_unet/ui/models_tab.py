@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QUrl
+from qtpy.QtCore import Qt, QUrl
 from qtpy.QtGui import QDesktopServices, QShowEvent
 from qtpy.QtWidgets import (
     QGridLayout,
@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QListWidgetItem,
     QMessageBox,
     QPushButton,
-    QTextBrowser,
     QVBoxLayout,
     QWidget,
 )
@@ -51,8 +50,10 @@ class ModelsTab(QWidget):
         self.list.setMaximumHeight(150)
         self.list.currentItemChanged.connect(self._on_current)
         self.list.itemActivated.connect(self._on_use)
-        self.card = QTextBrowser()
-        self.card.setOpenLinks(False)
+        self.card = QLabel()
+        self.card.setWordWrap(True)
+        self.card.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.card.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.card.setToolTip("The card of the selected model.")
         self.card.setAccessibleName("Card of the model")
         self.broken = QLabel()
@@ -115,7 +116,7 @@ class ModelsTab(QWidget):
 
     def _on_current(self, *_: object) -> None:
         entry = self._entry()
-        self.card.setHtml(card(entry) if entry is not None else f"<p>{NONE}</p>")
+        self.card.setText(card(entry) if entry is not None else f"<p>{NONE}</p>")
         for name in ("use", "folder"):
             self.buttons[name].setEnabled(entry is not None)
         for name in ("rename", "delete"):

@@ -13,6 +13,7 @@ from napari_unet.ui import layers, messages, view
 from napari_unet.ui.forms import OptionsForm, enlarge, folding, guard_wheel, shrink
 from napari_unet.ui.image_box import ImageBox
 from napari_unet.ui.model_picker import ModelPicker
+from napari_unet.ui.object_table import count_labels
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from napari_unet.app.commands import SegmentResult
     from napari_unet.app.session import Session
     from napari_unet.core.base.image import Image
-    from napari_unet.ui.results import Results
+    from napari_unet.ui.results import Link, Results
     from napari_unet.ui.workspace import Workspace
 
 Box = tuple[slice, ...]
@@ -31,6 +32,7 @@ DECODED = ("threshold", "seed_threshold", "min_size")
 """Options that only change how the kept network output becomes labels."""
 
 DECODE_AFTER_MS = 250
+NONE_FOUND = " Lower the foreground threshold, give the object size, or choose another model."
 WHOLE, TIME, SLICE, VIEW = "whole", "time", "slice", "view"
 
 
@@ -122,9 +124,16 @@ class SegmentTab(QWidget):
             return
         with messages.told():
             link = self._results.show(layer, image, axes, result)
-            n = len(set(layers.labels_array(link.labels).ravel().tolist()) - {0})
-            self.said.setText("\n".join((f"{n} objects in '{link.labels.name}'.", *result.notes)))
-            self.said.show()
+            self._say(link, result)
+
+    def _say(self, link: Link, result: SegmentResult) -> None:
+        if result.is_semantic:
+            said = f"{', '.join(result.classes)} in '{link.labels.name}'."
+        else:
+            n = len(count_labels(layers.labels_array(link.labels))[0])
+            said = f"{n} object{'s' * (n != 1)} in '{link.labels.name}'." + NONE_FOUND * (n == 0)
+        self.said.setText("\n".join((said, *result.notes)))
+        self.said.show()
 
     # ------------------------------------------------------------ decode again
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from napari.utils._proxies import PublicOnlyProxy
 from scipy import ndimage as ndi
 
 from napari_unet.app import commands, library
@@ -118,7 +119,7 @@ def viewer(make_napari_viewer: Callable[..., Viewer]) -> Viewer:
 
 @pytest.fixture
 def dock(viewer: Viewer, qtbot: QtBot, told: Told) -> Iterator[UNetWidget]:
-    widget = UNetWidget(viewer)
+    widget = UNetWidget(PublicOnlyProxy(viewer))  # as napari hands it to plugins
     viewer.window.add_dock_widget(widget, name="U-Net")
     yield widget
     widget.shut_down()

@@ -70,7 +70,7 @@ def test_segment_when_the_image_is_bad_then_it_is_told_and_the_dock_stays_usable
     press(dock, qtbot)
     assert len(told.errors) == 1
     assert name in told.errors[0]
-    assert "\n" in told.errors[0]
+    assert told.errors[0].count(".") > 1  # a hint follows
     assert dock.segment.button.isEnabled()
     assert len(viewer.layers) == 1
 
