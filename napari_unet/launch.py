@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from napari_unet.core.base.errors import UserError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_unet.cli.demo import Demo
     from napari_unet.core.base.image import Image
 
 DEMO_FOLDER = Path("napari-unet-demo")
@@ -78,26 +81,40 @@ def _demo_folder(arguments: list[str]) -> Path | None:
 
 def _open_window(demo: Path | None = None) -> int:
     """Open napari with the dock, after the demo with its image and result; return when the window is closed."""
+    missing = _import_in_order()
+    if missing:
+        return _refuse(missing)
     try:
-        import torch  # noqa: F401 - before Qt, see above
-    except (ImportError, OSError) as error:
-        return _refuse(NO_TORCH.format(error=error))
-    try:
-        import napari
-        import qtpy  # noqa: F401 - raises where no Qt binding is installed
-    except ImportError as error:
-        return _refuse(NO_QT.format(error=error))
-    result = None
-    if demo is not None:
-        from napari_unet.cli.demo import run
+        result = None if demo is None else _run_demo(demo)
+    except UserError as error:
+        return _refuse(f"error: {error.message} {error.hint}")
+    import napari
 
-        result = run(demo)
     viewer = napari.Viewer()
     if result is not None:
         _show(viewer, result.image, result.labels)
     viewer.window.add_plugin_dock_widget("napari-unet", "U-Net")
     napari.run()
     return 0
+
+
+def _import_in_order() -> str:
+    """Import torch, then Qt; give what to tell the user where one of them is broken, else nothing."""
+    try:
+        import torch  # noqa: F401
+    except (ImportError, OSError) as error:
+        return NO_TORCH.format(error=error)
+    try:
+        import qtpy  # noqa: F401 - raises where no Qt binding is installed
+    except ImportError as error:
+        return NO_QT.format(error=error)
+    return ""
+
+
+def _run_demo(folder: Path) -> Demo:
+    from napari_unet.cli.demo import run
+
+    return run(folder)
 
 
 def _show(viewer: napari.Viewer, image: Image, labels: NDArray[np.int32]) -> None:

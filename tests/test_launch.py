@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from napari_unet import cli, launch
+from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.image import Image
 
 if TYPE_CHECKING:
@@ -152,6 +153,20 @@ def test_window_when_opened_by_the_demo_then_shows_image_and_labels(
     assert shown.rgb == rgb
     assert labels.data.shape == (32, 40)
     assert tuple(labels.scale) == tuple(shown.scale) == (0.5, 0.25)
+
+
+def test_window_when_the_demo_fails_then_says_why_and_stays_closed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(folder: Path) -> None:
+        raise UserError(f"'{folder}' cannot be written.", "Choose another folder.")
+
+    monkeypatch.setattr(launch, "has_display", lambda: True)
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr("napari.Viewer", lambda: pytest.fail("a window was opened"))
+    monkeypatch.setitem(sys.modules, "napari_unet.cli.demo", SimpleNamespace(run=run))
+    assert launch.main(["demo", "--out", "nowhere"]) == 1
+    assert "Choose another folder." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
