@@ -29,7 +29,8 @@ def balls(shape, n, radius, seed=0, gap=2.0, sampling=None):
     for _ in range(40 * n):
         if len(middles) == n:
             break
-        middle = rng.uniform(radius, np.asarray(shape) * sampling - radius)
+        extent = np.asarray(shape) * sampling
+        middle = rng.uniform(np.minimum(radius, extent / 2), np.maximum(extent - radius, extent / 2))
         if any(np.linalg.norm(middle - other) < 2 * radius + gap for other in middles):
             continue
         middles.append(middle)

@@ -45,8 +45,8 @@ class SpatialRecipe:
     @property
     def reach(self) -> float:
         """Give how much larger than the patch the piece has to be that it is cut from."""
-        turn = abs(sin(radians(self.rotation))) + abs(cos(radians(self.rotation)))
-        return turn / self.scale[0] + 0.05
+        angle = radians(min(self.rotation, 45.0))  # at 45 degrees a square reaches farthest
+        return (sin(angle) + cos(angle)) / self.scale[0] + 0.05
 
 
 @dataclass(frozen=True)

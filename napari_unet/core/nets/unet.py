@@ -58,7 +58,7 @@ class UNet(nn.Module):
     def _block(self, channels: int, level: int, *, down: bool) -> ConvBlock:
         config, width = self.config, self.config.width(level)
         widths = [width] * config.convs
-        if config.wide_first and down:
+        if config.wide_first and down and config.convs > 1:
             widths[0] = max(1, width // 2)
         return ConvBlock(
             config.dims, channels, tuple(widths), kernel=config.kernel(level), norm=config.norm, padding=config.padding
