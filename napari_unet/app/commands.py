@@ -61,7 +61,13 @@ def segment(request: SegmentRequest, report: Report, stop: Stop) -> SegmentResul
     report(Progress(0, 1, "loading the model"))
     model = load_cached(request.model)
     found = pipeline.segment(model, request.image, request.options, within(report, 0.02, 1.0), request.label_box)
-    kept = KeptOutput(found.prediction, request.label_box, "T" in request.image.axes, found.confidence)
+    kept = KeptOutput(
+        found.prediction,
+        request.label_box,
+        "T" in request.image.axes,
+        found.confidence,
+        sum(maps.nbytes for maps in found.prediction.maps),
+    )
     return _result(model, found.labels, kept, found.object_size, found.notes)
 
 

@@ -25,6 +25,11 @@ class Step(Protocol):
         """Name what it belongs to, such as a layer's key; may be empty."""
         ...
 
+    @property
+    def n_bytes(self) -> int:
+        """Give the memory that only this step keeps alive."""
+        ...
+
     def undo(self) -> None:
         """Take it back."""
         ...
@@ -46,12 +51,15 @@ class CallStep:
         Take it back, and do it once more.
     owner : str
         The layer's key.
+    n_bytes : int
+        Memory that only this step keeps alive.
     """
 
     name: str
     undo_call: Callable[[], None]
     redo_call: Callable[[], None]
     owner: str = ""
+    n_bytes: int = 0
 
     def undo(self) -> None:
         """Take it back."""
@@ -76,6 +84,8 @@ class StateStep(Generic[T]):
         The two states.
     owner : str
         The layer's key.
+    n_bytes : int
+        Memory that only this step keeps alive: that of `before`, where `after` does not share it.
     """
 
     name: str
@@ -83,6 +93,7 @@ class StateStep(Generic[T]):
     before: T
     after: T
     owner: str = ""
+    n_bytes: int = 0
 
     def undo(self) -> None:
         """Take it back."""
@@ -100,6 +111,11 @@ class CompositeStep:
     name: str
     steps: tuple[Step, ...]
     owner: str = ""
+
+    @property
+    def n_bytes(self) -> int:
+        """Give the memory of all its steps."""
+        return sum(step.n_bytes for step in self.steps)
 
     def undo(self) -> None:
         """Take all back, the last first."""
@@ -119,12 +135,14 @@ class History:
     ----------
     limit : int
         The number of steps kept; the oldest is forgotten. napari's layers keep 100 as well.
+    max_bytes : int
+        The memory that steps may keep alive; the oldest are forgotten, never the last one.
     """
 
     changed = Signal()
 
-    def __init__(self, limit: int = 100) -> None:
-        self._limit = limit
+    def __init__(self, limit: int = 100, max_bytes: int = 1_000_000_000) -> None:
+        self._limit, self._max_bytes = limit, max_bytes
         self._undone: list[Step] = []
         self._done: list[Step] = []
         self._group: list[Step] | None = None
@@ -162,8 +180,10 @@ class History:
             self._group.append(step)
             return
         self._done.append(step)
-        del self._done[: -self._limit]
         self._undone.clear()
+        del self._done[: -self._limit]
+        while len(self._done) > 1 and sum(one.n_bytes for one in self._done) > self._max_bytes:
+            del self._done[0]
         self.changed.emit()
 
     def undo(self) -> str:

@@ -11,11 +11,13 @@ import fastremap
 import numpy as np
 
 from napari_unet.app.annotations import Labels, Mask, unique_ids
-from napari_unet.app.teaching import KNOWN, UNKNOWN
+from napari_unet.app.summary import Summary, summary
+from napari_unet.app.teaching import KNOWN, UNKNOWN, Snapshot, to_samples
+from napari_unet.core.base.progress import Progress, Report
+from napari_unet.core.store.training_set import Sample
 
 if TYPE_CHECKING:
-    from napari_unet.app.summary import Summary
-    from napari_unet.core.store.training_set import Sample
+    from napari_unet.app.job import Stop
 
 FEW_OBJECTS = 3
 """Fewer objects than this rarely teach more than themselves."""
@@ -36,6 +38,25 @@ class Problem:
     text: str
     hint: str
     blocks: bool = False
+
+
+@dataclass(frozen=True)
+class Review:
+    """Say what a training would learn from, and what is off."""
+
+    summary: Summary
+    problems: tuple[Problem, ...]
+
+
+def review(snapshots: Sequence[Snapshot], report: Report, stop: Stop) -> Review:
+    """Look at what was corrected; a job function, for it takes a second on a large volume."""
+    total, samples = Summary(), list[Sample]()
+    for index, snapshot in enumerate(snapshots):
+        report(Progress(index, len(snapshots), f"looking at '{snapshot.name}'"))
+        total += summary(snapshot.corrections, snapshot.labels)
+        samples += to_samples(snapshot)
+    semantic = any(snapshot.corrections.semantic for snapshot in snapshots)
+    return Review(total, find_problems(samples, total, semantic=semantic))
 
 
 def find_problems(samples: Sequence[Sample], counts: Summary, *, semantic: bool = False) -> tuple[Problem, ...]:

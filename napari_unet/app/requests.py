@@ -70,12 +70,15 @@ class KeptOutput:
         The labels have a time axis.
     confidence : (N + 1,) float32, 0 to 1
         Of each object, by its number in the labels of the result; empty for classes.
+    n_bytes : int
+        Memory of the output.
     """
 
     output: Prediction = field(repr=False)
     box: Box | None = None
     has_time: bool = False
     confidence: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32), repr=False)
+    n_bytes: int = 0
 
 
 @dataclass(frozen=True, eq=False)

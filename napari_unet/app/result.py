@@ -48,3 +48,16 @@ def carry_confidence(kept: KeptOutput, labels: Labels, predicted: Labels) -> dic
         return {}
     ids, first = np.unique(labels[both], return_index=True)
     return {int(one): float(known[number]) for one, number in zip(ids, predicted[both][first], strict=True)}
+
+
+def bytes_kept(before: Result, after: Result) -> int:
+    """Give the memory that `before` holds and `after` does not share: what an undo step keeps alive."""
+    total = 0
+    for name in ("predicted", "background", "painted"):
+        array = getattr(before.corrections, name)
+        if array is not None and array is not getattr(after.corrections, name):
+            total += array.nbytes
+    old, new = before.prediction, after.prediction
+    if old is not None and (new is None or old.output is not new.output):
+        total += old.n_bytes
+    return total

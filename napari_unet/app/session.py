@@ -15,11 +15,12 @@ from napari_unet.app.commands import FineTuneRequest, KeptOutput, SegmentRequest
 from napari_unet.app.history import History, StateStep
 from napari_unet.app.jobs import Job, Jobs, Runner
 from napari_unet.app.merging import merge_prediction
-from napari_unet.app.preflight import Problem, find_problems
-from napari_unet.app.result import Result, carry_confidence
+from napari_unet.app.preflight import Problem, Review, review
+from napari_unet.app.result import Result, bytes_kept, carry_confidence
 from napari_unet.app.summary import Summary, summary
-from napari_unet.app.teaching import Snapshot, take_snapshot, to_samples
+from napari_unet.app.teaching import Snapshot, take_snapshot
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.progress import silent
 
 if TYPE_CHECKING:
     from napari_unet.app.annotations import Box, Corrections, Labels, Mask, ObjectState
@@ -188,7 +189,7 @@ class Session:
             self.result_changed.emit(key)
 
         put(after)
-        self.history.push(StateStep(name, put, before, after, key))
+        self.history.push(StateStep(name, put, before, after, key, bytes_kept(before, after)))
 
     # --- segmenting ------------------------------------------------------------------------------
 
@@ -296,11 +297,17 @@ class Session:
             total += summary(self.result(key).corrections, array)
         return total
 
+    def review(self, labels: Mapping[str, Labels], on_done: Callable[[Review], None]) -> Job[Review]:
+        """Count what all open results would teach and find what would spoil a training, beside the window.
+
+        The labels are copied; a newer review supersedes an older one.
+        """
+        job: Job[Review] = Job("Look at the corrections", "review", exclusive=False)
+        return self.jobs.start(review, self.snapshots(labels), job, on_done=on_done)
+
     def problems(self, labels: Mapping[str, Labels]) -> tuple[Problem, ...]:
-        """Find what is likely to spoil a training on all open results."""
-        samples = [sample for snapshot in self.snapshots(labels) for sample in to_samples(snapshot)]
-        semantic = any(self.result(key).corrections.semantic for key in labels)
-        return find_problems(samples, self.summary(labels), semantic=semantic)
+        """Find what is likely to spoil a training on all open results; `review` does the same beside the window."""
+        return review(self.snapshots(labels), silent, bool).problems
 
     def snapshots(self, labels: Mapping[str, Labels]) -> tuple[Snapshot, ...]:
         """Copy what all open results teach, so that the user can go on painting."""

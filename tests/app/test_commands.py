@@ -72,6 +72,7 @@ def test_segment_when_a_scope_is_chosen_then_labels_fit_their_box(model, axes, b
     again = commands.redecode(RedecodeRequest(result.prediction, model, FAST), silent, never)
     np.testing.assert_array_equal(again.labels, result.labels)
     assert again.box == result.box
+    assert again.prediction.n_bytes == result.prediction.n_bytes > 0
     np.testing.assert_array_equal(again.prediction.confidence, result.prediction.confidence)
 
 

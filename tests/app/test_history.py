@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,6 +104,15 @@ def test_push_when_the_limit_is_reached_then_the_oldest_is_forgotten():
         history.push(box.step(value))
     assert [history.undo(), history.undo(), history.undo()] == ["set", "set", ""]
     assert box.value == 1
+
+
+def test_push_when_the_memory_is_used_up_then_the_oldest_go_but_never_the_last():
+    box, history = Box(), History(max_bytes=100)
+    for value in (1, 2, 3):
+        history.push(replace(box.step(value), n_bytes=40))
+    assert [history.undo(), history.undo(), history.undo()] == ["set", "set", ""]
+    history.push(CompositeStep("large", (replace(box.step(4), n_bytes=90), replace(box.step(5), n_bytes=90))))
+    assert history.undo_name == "large"
 
 
 def test_forget_when_a_layer_is_gone_then_only_its_steps_go():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from psygnal.testing import assert_emitted_once, assert_emitted_once_with
@@ -212,6 +214,30 @@ def test_train_when_it_reports_then_rows_arrive_and_the_new_model_is_used(sessio
     session.mark_done("layer", (slice(None), slice(None)))
     job = session.train({"layer": cells()}, TrainOptions(), "mine", on_payload=rows.append)
     assert (rows, session.model, job.is_background) == (["row"], "mine", True)
+
+
+def test_review_when_painting_goes_on_then_the_newest_look_counts():
+    late, seen = Session(LateRunner()), []
+    late.open_result("layer", IMAGE, cells())
+    late.accept("layer", [1, 2])
+    layer = cells()
+    old = late.review({"layer": layer}, seen.append)
+    layer[:] = 0
+    late.review({"layer": layer}, seen.append)
+    late.jobs._runner.finish_next()
+    late.jobs._runner.finish_next()
+    assert old.state is JobState.SUPERSEDED
+    assert [review.summary.n_accepted for review in seen] == [0]
+    assert not late.jobs.is_busy
+
+
+def test_merge_result_when_the_volume_is_large_then_its_undo_step_says_what_it_keeps(session):
+    session.accept("layer", [1])
+    assert session.history._done[-1].n_bytes == 0
+    first, second = (replace(result_of(cells()), prediction=KeptOutput(object(), n_bytes=3200)) for _ in range(2))
+    session.merge_result("layer", cells(), first)
+    session.merge_result("layer", cells(), second)
+    assert session.history._done[-1].n_bytes == 3200 + cells().nbytes
 
 
 def test_problems_when_asked_then_all_open_layers_count(session):
