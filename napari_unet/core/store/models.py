@@ -66,8 +66,18 @@ class Model:
         UserError
             When the weights do not fit the described network.
         """
-        net = build(self.spec.net, self.net_config)
-        expected = {name: tuple(value.shape) for name, value in net.state_dict().items()}
+        config = self.net_config
+        outputs = self.target.n_outputs(self.spec.dims, len(self.spec.classes))
+        if (config.dims, config.in_channels, config.out_channels) != (self.spec.dims, self.spec.channels, outputs):
+            raise UserError(
+                f"The network of '{self.spec.name}' does not fit its description: {config.dims}D, "
+                f"{config.in_channels} channels in, {config.out_channels} out.",
+                "The folder mixes two models: copy it once more.",
+            )
+        # Without memory first: a description must not be able to ask for more than its weights file holds.
+        with torch.device("meta"):
+            skeleton = build(self.spec.net, config)
+        expected = {name: tuple(value.shape) for name, value in skeleton.state_dict().items()}
         found = {name: tuple(value.shape) for name, value in self.weights.items()}
         if expected != found:
             wrong = sorted(set(expected.items()) ^ set(found.items()))[0]
@@ -75,6 +85,7 @@ class Model:
                 f"The weights of '{self.spec.name}' do not fit its network (first at {wrong[0]}).",
                 "The folder mixes two models: copy it once more.",
             )
+        net = build(self.spec.net, config)
         net.load_state_dict(self.weights)
         return net.eval()
 
@@ -183,8 +194,19 @@ def load_model(folder: Path) -> Model:
     model = Model(
         spec, {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
     )
-    model.build()  # so that a model that does not fit is refused here, not in the middle of a job
+    # So that a model that does not fit is refused here, not in the middle of a job.
+    model.build()
+    _check_settings(model)
     return model
+
+
+def _check_settings(model: Model) -> None:
+    try:
+        _ = model.decode, model.normalisation
+    except TypeError as error:
+        raise UserError(
+            f"The model '{model.spec.name}' cannot be used: {error}.", "Is it from a newer version?"
+        ) from error
 
 
 def make_card(spec: ModelSpec) -> str:

@@ -93,16 +93,25 @@ class ModelSpec:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
 
+TEXTS = ("name", "title", "description", "net", "target", "colour", "parent", "weights_sha256")
+TABLES = ("net_config", "normalisation", "decode", "data", "scores", "training")
+
+
 def _problem(spec: ModelSpec) -> str:
-    strings = (spec.name, spec.net, spec.title, spec.description, spec.parent, spec.weights_sha256)
     if spec.format != FORMAT:
         return f"its format is {spec.format!r}, this version reads {FORMAT}"
-    if not all(isinstance(text, str) for text in strings):
-        return "a text of its description is not a text"
+    for kind, names in ((str, TEXTS), (dict, TABLES), (int, ("seed",))):
+        wrong = [name for name in names if not isinstance(getattr(spec, name), kind)]
+        if wrong:
+            return f"its {wrong[0]} is {getattr(spec, wrong[0])!r}"
+    if not all(isinstance(value, (int, float)) for value in spec.scores.values()):
+        return f"its scores are {spec.scores!r}"
     if spec.target not in ("instances", "semantic") or spec.colour not in ("repeat", "luminance", "exact"):
         return f"its target is {spec.target!r} and its colour {spec.colour!r}"
-    if spec.dims not in (2, 3) or type(spec.channels) is not int or not 1 <= spec.channels <= 64:
-        return f"it is for {spec.dims!r} dimensions and {spec.channels!r} channels"
+    if type(spec.dims) is not int or spec.dims not in (2, 3):
+        return f"it is for {spec.dims!r} dimensions"
+    if type(spec.channels) is not int or not 1 <= spec.channels <= 64:
+        return f"it is for {spec.channels!r} channels"
     if spec.object_size is not None and not _is_positive(spec.object_size):
         return f"its object size is {spec.object_size!r}"
     size = spec.voxel_size
@@ -136,7 +145,7 @@ def parse_spec(text: str, where: str = "model.json") -> ModelSpec:
         if values.get("voxel_size") is not None:
             values["voxel_size"] = tuple(float(v) for v in values["voxel_size"])
         return ModelSpec(**values)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ReadError(f"{where} does not describe a model: {error}.", "Copy the model's folder once more.") from error
 
 

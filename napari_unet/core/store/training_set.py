@@ -150,7 +150,8 @@ def save_sample(folder: Path, sample: Sample) -> Path:
     for part in (IMAGES, LABELS, ANNOTATED):
         (folder / part).mkdir(parents=True, exist_ok=True)
     annotated = np.ones(sample.labels.shape, np.uint8) if sample.annotated is None else sample.annotated
-    write_labels(folder / LABELS / f"{sample.name}.tif", sample.labels, sample.image)
+    path = write_image(folder / IMAGES / f"{sample.name}.tif", sample.image)
     write_labels(folder / ANNOTATED / f"{sample.name}.tif", annotated, sample.image)
-    # The image comes last: a sample without its image is not one, so a crash leaves no half sample.
-    return write_image(folder / IMAGES / f"{sample.name}.tif", sample.image)
+    # The labels come last: an image without labels is not a sample, so a crash leaves no half sample.
+    write_labels(folder / LABELS / f"{sample.name}.tif", sample.labels, sample.image)
+    return path
