@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from math import nan
+from typing import Protocol
 
 import pyqtgraph as pg
 from napari.utils.theme import get_theme
-
-if TYPE_CHECKING:
-    from qtpy.QtWidgets import QWidget
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 
 class Row(Protocol):
@@ -27,11 +28,14 @@ class Row(Protocol):
         """Give the validation score, 0 to 1; None where it was not measured."""
 
 
-HEIGHT = 190  # px; two plots that can still be read in a 400 px dock
+HEIGHT = 105  # px of one plot: both can still be read in a 400 px dock
+DRAW_MS = 200  # drawing takes time from the brush; five times a second is live enough
+MARKED = 60
+"""So many points are marked; more make a line anyway, and take long to draw."""
 
 
-class LossPlot(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no types
-    """Plot loss and score while a training runs.
+class LossPlot(QWidget):
+    """Plot the loss while a training runs, and the validation score as soon as there is one.
 
     Parameters
     ----------
@@ -39,46 +43,27 @@ class LossPlot(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has 
         The id of a napari theme.
     """
 
-    def __init__(self, theme: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent=parent)
-        self.setFixedHeight(HEIGHT)
-        self.setToolTip("Loss on what it learns from (should fall) and score on what is held out (should rise).")
-        self.setAccessibleName("Live plot of the training")
+    def __init__(self, theme: str) -> None:
+        super().__init__()
         self._rows: list[Row] = []
-        self._axes: list[pg.AxisItem] = []
-        self._loss_line, self._score_line = pg.PlotDataItem(), pg.PlotDataItem(symbol="o", symbolSize=6)
-        loss, score = self._add_plot(0, "loss", self._loss_line), self._add_plot(2, "score", self._score_line)
-        score.setXLink(loss)
-        score.setYRange(0, 1)
-        self._axes[-1].setLabel("step")
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(DRAW_MS)
+        self._later.timeout.connect(self._draw)
+        self._loss = _Curve("loss", "Loss on what it learns from; it should fall. A new line begins with each run.")
+        self._score = _Curve("score", "Score on what is held out, 0 to 1; it should rise.")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for curve in (self._loss, self._score):
+            layout.addWidget(curve)
         self.set_theme(theme)
-
-    def _add_plot(self, row: int, name: str, line: pg.PlotDataItem) -> pg.ViewBox:
-        """Add one plot of a box and two axes: a PlotItem would bring menus, which are windows without an owner."""
-        box = self.addViewBox(row=row, col=1, enableMenu=False, enableMouse=False)
-        left, bottom = pg.AxisItem("left"), pg.AxisItem("bottom")
-        left.setLabel(name)
-        left.setWidth(52)
-        left.enableAutoSIPrefix(False)  # "loss (x0.001)" is read by nobody
-        for axis, place in ((left, (row, 0)), (bottom, (row + 1, 1))):
-            axis.linkToView(box)
-            self.addItem(axis, *place)
-            self._axes.append(axis)
-        box.addItem(line)
-        return box
+        self.clear_rows()
 
     def set_theme(self, theme: str) -> None:
         """Take the colours of a napari theme."""
         colours = get_theme(theme)
-        text = colours.text.as_hex()  # for both lines: the theme's accent is too pale in the light theme
-        self.setBackground(colours.background.as_hex())
-        for axis in self._axes:
-            axis.setPen(text)
-            axis.setTextPen(text)
-        self._loss_line.setPen(pg.mkPen(text, width=2))
-        self._score_line.setPen(pg.mkPen(text, width=2))
-        self._score_line.setSymbolPen(text)
-        self._score_line.setSymbolBrush(text)
+        for curve in (self._loss, self._score):
+            curve.set_colours(colours.text.as_hex(), colours.background.as_hex())
 
     def clear_rows(self) -> None:
         """Start a new training with empty plots."""
@@ -88,7 +73,8 @@ class LossPlot(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has 
     def add_row(self, row: Row) -> None:
         """Add one point."""
         self._rows.append(row)
-        self._draw()
+        if not self._later.isActive():
+            self._later.start()
 
     @property
     def n_rows(self) -> int:
@@ -96,6 +82,52 @@ class LossPlot(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has 
         return len(self._rows)
 
     def _draw(self) -> None:
-        self._loss_line.setData([r.step for r in self._rows], [r.loss for r in self._rows])
+        self._loss.show_points([(r.step, r.loss) for r in self._rows])
         scored = [(r.step, r.score) for r in self._rows if r.score is not None]
-        self._score_line.setData([s for s, _ in scored], [v for _, v in scored])
+        self._score.show_points(scored)
+        self._score.setVisible(bool(scored))
+
+
+class _Curve(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no types
+    """One plot, made of a box and two axes: a PlotItem would bring menus, which are windows without an owner."""
+
+    def __init__(self, name: str, tip: str) -> None:
+        super().__init__()
+        self.setFixedHeight(HEIGHT)
+        self.setToolTip(tip)
+        self.setAccessibleName(f"Plot of the {name}")
+        box = self.addViewBox(row=0, col=1, enableMenu=False, enableMouse=False)
+        self._axes = pg.AxisItem("left"), pg.AxisItem("bottom")
+        for axis, place, label in zip(self._axes, ((0, 0), (1, 1)), (name, "step"), strict=True):
+            axis.setLabel(label)
+            axis.enableAutoSIPrefix(False)  # "loss (x0.001)" is read by nobody
+            axis.linkToView(box)
+            self.addItem(axis, *place)
+        self._axes[0].setWidth(52)
+        self._line = pg.PlotDataItem(connect="finite", symbol="o", symbolSize=4)
+        box.addItem(self._line)
+
+    def set_colours(self, text: str, background: str) -> None:
+        # One colour for axes and line: the theme's accent is too pale in the light theme.
+        self.setBackground(background)
+        for axis in self._axes:
+            axis.setPen(text)
+            axis.setTextPen(text)
+        self._line.setPen(pg.mkPen(text, width=2))
+        self._line.setSymbolPen(text)
+        self._line.setSymbolBrush(text)
+
+    def show_points(self, points: Sequence[tuple[float, float]]) -> None:
+        broken = with_breaks(points)
+        self._line.setSymbol("o" if len(broken) <= MARKED else None)
+        self._line.setData([x for x, _ in broken], [y for _, y in broken])
+
+
+def with_breaks(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Break the line where the steps start again: a fine-tuning is several runs, one after another."""
+    broken: list[tuple[float, float]] = []
+    for point in points:
+        if broken and point[0] <= broken[-1][0]:
+            broken.append((nan, nan))
+        broken.append(point)
+    return broken

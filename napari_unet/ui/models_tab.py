@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from napari_unet.app.library import ModelEntry
     from napari_unet.app.session import Session
 
+NAME = int(Qt.ItemDataRole.UserRole)
 NONE = "No models yet: train one, or copy a model's folder into the folder that opens below."
 
 
@@ -90,7 +91,7 @@ class ModelsTab(QWidget):
         for name, entry in self._entries.items():
             used = "  (in use)" if name == self._session.model else ""
             item = QListWidgetItem(f"{name}  -  {entry.spec.dims}D{'' if not entry.bundled else ', bundled'}{used}")
-            item.setData(256, name)
+            item.setData(NAME, name)
             self.list.addItem(item)
             if name == (before or self._session.model):
                 self.list.setCurrentItem(item)
@@ -102,6 +103,13 @@ class ModelsTab(QWidget):
         self.broken.setVisible(bool(unreadable))
         self._on_current()
 
+    def select(self, name: str) -> None:
+        """Select a model and show its card."""
+        for row in range(self.list.count()):
+            item = self.list.item(row)
+            if item is not None and item.data(NAME) == name:
+                self.list.setCurrentItem(item)
+
     def showEvent(self, event: QShowEvent | None) -> None:
         """List the models again whenever the tab is opened: folders may have been copied there."""
         super().showEvent(event)
@@ -109,7 +117,7 @@ class ModelsTab(QWidget):
 
     def _name(self) -> str | None:
         item = self.list.currentItem()
-        return None if item is None else str(item.data(256))
+        return None if item is None else str(item.data(NAME))
 
     def _entry(self) -> ModelEntry | None:
         return self._entries.get(self._name() or "")

@@ -9,18 +9,20 @@ if TYPE_CHECKING:
     from napari_unet.app.commands import Training
 
 
-def describe_outcome(training: Training) -> str:
-    """Say before and after, on what, and which model is used now."""
+def describe_outcome(training: Training, used: str) -> str:
+    """Say before and after, on what, and which model is `used` now."""
     lines = []
-    if math.isnan(training.before) or math.isnan(training.after):
+    if not training.parent:
+        lines.append("" if math.isnan(training.after) else f"It scores {training.after:.3f} on what was held out.")
+    elif math.isnan(training.before) or math.isnan(training.after):
         lines.append("Nothing could be held out to compare the models: look at the picture and judge.")
     else:
         on = f"{training.n_held_out} held-out objects" if training.n_held_out else "held-out corrections"
         lines.append(f"Before {training.before:.3f}, after {training.after:.3f} on {on} ({training.held_out}).")
     if training.accepted:
-        lines.append(f"The new model '{training.name}' is used now. Segment again to see it, or take it back.")
+        lines.append(f"The new model '{used}' is used now. Segment again to see it, or take it back.")
     else:
-        lines.append(f"The score fell, so the old model '{training.parent}' is kept.")
+        lines.append(f"The score fell, so the old model '{used}' is kept.")
     if training.stopped:
         lines.append("You stopped it: this is the best it had learnt by then.")
-    return "\n".join(lines)
+    return "\n".join(line for line in lines if line)

@@ -199,7 +199,7 @@ class TrainTab(QWidget):
             self.discard.setEnabled(False)
 
     def _on_training_ended(self, training: Training) -> None:
-        self._say(describe_outcome(training))
+        self._say(describe_outcome(training, self._session.model or training.name))
 
     def _say(self, text: str) -> None:
         self.outcome.setText(text)

@@ -1,0 +1,141 @@
+"""What the tabs say and offer, apart from the round."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QInputDialog, QLineEdit
+
+from napari_unet.app import library
+from napari_unet.core.base.errors import UserError
+from napari_unet.ui.cards import card
+from napari_unet.ui.image_box import parse_voxel_size
+from napari_unet.ui.job_panel import time_left
+from tests.ui.conftest import add_model, squares
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+    from pytestqt.qtbot import QtBot
+
+    from napari_unet.ui.main_widget import UNetWidget
+    from tests.ui.conftest import Told
+
+WIDTH = 400
+
+
+def test_dock_when_it_is_400_px_wide_then_no_tab_is_wider(viewer: Viewer, blobs: str, dock: UNetWidget) -> None:
+    viewer.add_image(squares((3, 40, 60)), axis_labels=("t", "y", "x"))
+    for index in range(dock.tabs.count()):
+        inside = dock.tabs.widget(index).widget()
+        assert inside.minimumSizeHint().width() <= WIDTH - 40, dock.tabs.tabText(index)
+
+
+def test_dock_when_looked_through_then_every_control_has_a_tooltip(dock: UNetWidget) -> None:
+    for kind in (QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit):
+        for control in dock.findChildren(kind):
+            inner = control.objectName().startswith("qt_") or control.parent() in dock.findChildren(QAbstractSpinBox)
+            is_tab_scroller = type(control.parent()).__name__ == "QTabBar"
+            if not inner and not is_tab_scroller:
+                assert control.toolTip(), (type(control), control.objectName(), type(control.parent()))
+
+
+def test_image_box_when_another_image_is_active_then_it_is_followed(
+    viewer: Viewer, blobs: str, dock: UNetWidget
+) -> None:
+    first = viewer.add_image(squares(), name="first", scale=(0.5, 0.5), units=("um", "um"))
+    viewer.add_image(np.zeros((3, 8, 9)), name="second")
+    box = dock.segment.image_box
+    assert "second" in box.words.text()
+    viewer.layers.selection.active = first
+    assert box.words.text() == "first: Y 40, X 60, 0.5 x 0.5 µm, 1 channel (from the layer)"
+    assert "0.5, 0.5" in box.voxel_size.placeholderText()
+    first.scale = (0.25, 0.25)
+    assert "0.25" in box.words.text()
+
+
+def test_image_box_when_the_voxel_size_is_typed_then_it_wins(
+    viewer: Viewer, blobs: str, dock: UNetWidget, told: Told
+) -> None:
+    viewer.add_image(squares())
+    box = dock.segment.image_box
+    box.voxel_size.setText("0.2")
+    box.voxel_size.editingFinished.emit()
+    assert dock.workspace.image().voxel_size == (0.2, 0.2)
+    box.voxel_size.setText("many")
+    box.voxel_size.editingFinished.emit()
+    assert "many" in told.errors[0]
+    assert dock.workspace.image().voxel_size == (0.2, 0.2)
+
+
+def test_image_box_when_there_are_channels_then_one_can_be_chosen(viewer: Viewer, blobs: str, dock: UNetWidget) -> None:
+    viewer.add_image(np.zeros((3, 8, 9)), axis_labels=("c", "y", "x"))
+    box = dock.segment.image_box.channel
+    assert box.count() == 4
+    box.setCurrentIndex(2)
+    box.activated.emit(2)
+    assert dock.workspace.reading.channel == 1
+
+
+@pytest.mark.parametrize(("text", "size"), [("", None), ("0.5", (0.5, 0.5)), ("1, 0.2", (1.0, 0.2)), ("1 x 2", (1, 2))])
+def test_voxel_size_when_written_then_it_is_read(text: str, size: tuple[float, ...] | None) -> None:
+    assert parse_voxel_size(text, 2) == size
+
+
+@pytest.mark.parametrize("text", ["a", "1, 2, 3", "0, 1", "-1", "nan"])
+def test_voxel_size_when_it_makes_no_sense_then_it_is_refused(text: str) -> None:
+    with pytest.raises(UserError):
+        parse_voxel_size(text, 2)
+
+
+def test_models_when_one_is_renamed_then_the_dock_goes_on_with_it(
+    model: str, dock: UNetWidget, monkeypatch: pytest.MonkeyPatch, told: Told
+) -> None:
+    dock.models.refresh()
+    dock.session.set_model(model)
+    monkeypatch.setattr(QInputDialog, "getText", lambda *a, **k: ("renamed", True))
+    dock.models.buttons["rename"].click()
+    assert dock.session.model == "renamed"
+    assert "renamed" in dock.model.text()
+    monkeypatch.setattr(QInputDialog, "getText", lambda *a, **k: ("a/b", True))
+    dock.models.buttons["rename"].click()
+    assert len(told.errors) == 1
+    assert [entry.name for entry in library.list_models() if not entry.bundled] == ["renamed"]
+
+
+def test_models_when_deleting_is_not_confirmed_then_the_model_stays(
+    model: str, dock: UNetWidget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dock.models.refresh()
+    dock.models.select(model)
+    monkeypatch.setattr(dock.models, "_asked", lambda question: False)
+    dock.models.buttons["delete"].click()
+    assert library.find_model(model)
+    monkeypatch.setattr(dock.models, "_asked", lambda question: True)
+    dock.models.buttons["delete"].click()
+    with pytest.raises(UserError):
+        library.find_model(model)
+
+
+def test_models_when_another_is_used_then_the_segment_tab_shows_it(model: str, dock: UNetWidget, qtbot: QtBot) -> None:
+    add_model("other", dims=3)
+    dock.models.refresh()
+    dock.models.select("other")
+    dock.models.buttons["use"].click()
+    assert dock.session.model == "other"
+    assert dock.segment.model.currentText().startswith("other (3D")
+
+
+def test_card_when_a_text_holds_markup_then_it_is_shown_as_text(models_home: object) -> None:
+    add_model("one")
+    (entry,) = [e for e in library.list_models() if e.name == "one"]
+    object.__setattr__(entry.spec, "description", "<img src='file:///etc/passwd'>")
+    assert "<img" not in card(entry)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(None, ""), (0.2, "about 1 s left"), (200, "about 3 min left"), (7200, "about 2.0 h left")]
+)
+def test_time_left_when_known_then_it_is_said_in_fitting_units(seconds: float | None, words: str) -> None:
+    assert time_left(seconds) == words
