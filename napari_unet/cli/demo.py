@@ -32,7 +32,7 @@ from napari_unet.core.metrics.semantic import dice
 
 MODEL = "nuclei-2d"
 REGION = (slice(330, 490), slice(160, 330))
-BUDGET = "20s"
+BUDGET = "15s"
 DEFAULT_FOLDER = Path("napari-unet-demo")
 OUTLINE = (255, 235, 0)
 REGION_OUTLINE = (0, 200, 255)

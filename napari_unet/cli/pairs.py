@@ -105,12 +105,12 @@ def _rows(path: Path) -> tuple[list[dict[str, str | None]], list[str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            rows = list(reader)
+            rows, header = list(reader), list(reader.fieldnames or ())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ReadError(f"'{path}' cannot be read: {error}.", "Give a CSV file with a header.") from error
-    if not reader.fieldnames:
+    if not header:
         raise ReadError(f"'{path}' is empty.", "Give a CSV file with a header.")
-    return rows, list(reader.fieldnames)
+    return rows, header
 
 
 def _listed(names: list[str]) -> str:

@@ -88,12 +88,13 @@ def correct(
     right = set(ids[iou >= AGREES].tolist()) & mine
     seen = set(spot_ids[iou >= AGREES].tolist())
     corrected[np.isin(corrected, list(mine - right))] = 0
-    drawn = 0
+    # New numbers, also where one was deleted: an object that is drawn is not the one that was there.
+    last, drawn = int(labels.max(initial=0)), 0
     for spot in sorted(spots - seen):
         free = (blue == spot) & (corrected == 0)
         if np.count_nonzero(free) >= SMALLEST_PX:
-            corrected[free] = corrected.max() + 1
             drawn += 1
+            corrected[free] = last + drawn
     return corrected, {"kept": len(right), "deleted": len(mine - right), "drawn": drawn}
 
 

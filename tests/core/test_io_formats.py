@@ -167,7 +167,8 @@ def test_png_when_gray_colour_or_palette_then_is_read_as_what_it_is(tmp_path: Pa
     np.testing.assert_array_equal(gray.data, gray16)
     np.testing.assert_array_equal(colour.data, np.moveaxis(rgba[..., :3], -1, 0))
     np.testing.assert_array_equal(la.data, rgba[..., 0])
-    expected = np.asarray(Picture.open(tmp_path / "palette.png").convert("RGB"))
+    with Picture.open(tmp_path / "palette.png") as picture:
+        expected = np.asarray(picture.convert("RGB"))
     np.testing.assert_array_equal(palette.data, np.moveaxis(expected, -1, 0))
     assert read_labels(tmp_path / "palette.png").max() < 8
 

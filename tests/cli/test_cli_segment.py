@@ -1,0 +1,183 @@
+"""`napari-unet segment`: files in, labels of the same name, format and grid out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Picture
+
+from napari_unet.app import commands
+from napari_unet.cli import segment
+from napari_unet.core.base.image import Image
+from napari_unet.core.io import read_image, read_labels, write_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Lay three images of three formats into a folder."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    write_image(folder / "a.ome.tif", Image(RNG.integers(0, 255, (20, 24), dtype=np.uint8), "YX", (0.5, 0.25)))
+    Picture.fromarray(RNG.integers(0, 255, (18, 22), dtype=np.uint8)).save(folder / "b.png")
+    affine = np.diag([2.0, 3.0, 4.0, 1.0])
+    nib.save(nib.Nifti1Image(RNG.random((16, 18, 4), dtype=np.float32), affine), folder / "c.nii.gz")
+    return folder
+
+
+def test_segment_when_given_a_folder_then_labels_keep_stem_format_and_grid(
+    run: Callable, images: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    ran = run("segment", images, "--model", tiny_model, "--out", tmp_path / "out", "--json")
+
+    assert ran.code == 0
+    outputs = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert outputs == ["a.ome.tif", "b.tif", "c.nii.gz"]
+    assert read_labels(tmp_path / "out" / "b.tif").shape == (18, 22)
+    assert read_image(tmp_path / "out" / "a.ome.tif").voxel_size == (0.5, 0.25)
+    written, original = (nib.load(folder / "c.nii.gz") for folder in (tmp_path / "out", images))
+    np.testing.assert_array_equal(written.affine, original.affine)
+    assert written.shape == original.shape
+    assert ran.json["n_images"] == 3
+    for one in ran.json["images"]:
+        assert one["n_objects"] == len(set(np.unique(read_labels(one["output"]))) - {0})
+
+
+def test_segment_when_the_model_has_classes_then_counts_their_voxels(
+    run: Callable, images: Path, tiny_classes: Path, tmp_path: Path
+) -> None:
+    ran = run("segment", images / "b.png", "--model", tiny_classes, "--out", tmp_path / "out", "--json")
+
+    labels = read_labels(tmp_path / "out" / "b.tif")
+    assert ran.json["images"][0]["voxels"] == {"tissue": (labels == 1).sum(), "bone": (labels == 2).sum()}
+    assert "tissue" in ran.out.splitlines()[0]
+
+
+def test_segment_when_one_image_cannot_be_read_then_the_others_are_done_and_it_is_named(
+    run: Callable, images: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    (images / "broken.tif").write_bytes(b"II*\0nonsense")
+
+    ran = run("segment", images, "--model", tiny_model, "--out", tmp_path / "out", "--json")
+
+    assert ran.code == 1
+    assert "broken.tif" in ran.error
+    assert "1 of 4 images could not be segmented: broken.tif" in ran.err
+    assert (ran.json["n_images"], ran.json["n_failed"]) == (3, 1)
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_segment_when_memory_runs_out_for_one_image_then_it_is_one_line_and_the_rest_goes_on(
+    run: Callable, images: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = commands.segment
+
+    def fail_for_b(request: commands.SegmentRequest, *rest: object) -> commands.SegmentResult:
+        if request.image.name == "b":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(request, *rest)
+
+    monkeypatch.setattr(segment.commands, "segment", fail_for_b)
+
+    ran = run("segment", images, "--model", tiny_model, "--out", tmp_path / "out")
+
+    assert ran.code == 1
+    assert "b.png: There is not enough memory" in ran.error
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((0, 5), np.uint8),
+        np.full((8, 8), 7, np.uint8),
+        np.full((8, 8), np.nan, np.float32),
+        np.eye(8, dtype=np.complex64),
+        np.ones((1, 1), np.uint8),
+    ],
+    ids=["empty", "constant", "nan", "complex", "one pixel"],
+)
+def test_segment_when_the_image_is_unusable_then_says_why_in_one_line(
+    run: Callable, tiny_model: Path, tmp_path: Path, array: np.ndarray
+) -> None:
+    np.save(tmp_path / "x.npy", array)
+
+    ran = run("segment", tmp_path / "x.npy", "--model", tiny_model, "--out", tmp_path / "out")
+
+    assert ran.code == 1
+    assert "x.npy" in ran.error
+
+
+def test_segment_when_axes_are_ambiguous_then_asks_and_takes_the_answer(
+    run: Callable, tiny_model: Path, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "x.npy", RNG.random((3, 20, 22), dtype=np.float32))
+    arguments = ("segment", tmp_path / "x.npy", "--model", tiny_model, "--out", tmp_path / "out")
+
+    asked = run(*arguments)
+    as_stack = run(*arguments, "--axes", "ZYX", "--voxel-size", "2,1,1")
+    as_channels = run(*arguments, "--axes", "CYX", "--channel", "1")
+
+    assert asked.code == 1
+    assert "--axes" in asked.error
+    assert as_stack.code == as_channels.code == 0
+    assert read_labels(tmp_path / "out" / "x.npy").shape == (20, 22)
+
+
+def test_segment_when_two_images_would_write_one_file_then_refuses(
+    run: Callable, images: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    write_image(images / "b.tif", Image(RNG.random((8, 8)), "YX"))
+
+    ran = run("segment", images, "--model", tiny_model, "--out", tmp_path / "out")
+
+    assert ran.code == 2
+    assert "b.png" in ran.error
+    assert not (tmp_path / "out").exists()
+
+
+def test_segment_when_labels_would_replace_an_image_then_refuses(run: Callable, images: Path, tiny_model: Path) -> None:
+    ran = run("segment", images, "--model", tiny_model, "--out", images)
+
+    assert ran.code == 2
+    assert "would replace the image" in ran.error
+
+
+def test_segment_when_there_is_no_such_model_then_names_it(run: Callable, images: Path, tmp_path: Path) -> None:
+    ran = run("segment", images, "--model", "nobody", "--out", tmp_path / "out")
+
+    assert ran.code == 2
+    assert "'nobody'" in ran.error
+
+
+def test_segment_when_the_model_was_tampered_with_then_is_one_error(
+    run: Callable, images: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "tampered"
+    folder.mkdir()
+    for path in tiny_model.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    weights = bytearray((folder / "weights.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (folder / "weights.safetensors").write_bytes(weights)
+
+    ran = run("segment", images, "--model", folder, "--out", tmp_path / "out")
+
+    assert ran.code == 2
+    assert "SHA-256" in ran.error
+
+
+def test_segment_when_the_inputs_match_nothing_then_names_them(run: Callable, tiny_model: Path, tmp_path: Path) -> None:
+    ran = run("segment", tmp_path / "*.tif", "--model", tiny_model, "--out", tmp_path / "out")
+
+    assert ran.code == 2
+    assert "*.tif" in ran.error

@@ -1,0 +1,122 @@
+"""`napari-unet train`: from scratch and from a model, for a few steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from napari_unet.app.requests import Training
+from napari_unet.cli.train import _describe
+from napari_unet.core.io import write_image, write_labels
+from napari_unet.core.store.spec import read_spec
+from napari_unet.core.synthetic import nuclei_2d
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Save three small images with nuclei, as a training set inside of train/."""
+    folder = tmp_path / "data" / "train"
+    for seed in range(3):
+        sample = nuclei_2d(seed=seed, shape=(64, 64), n=5)
+        write_image(folder / "images" / f"n{seed}.tif", sample.image)
+        write_labels(folder / "labels" / f"n{seed}.tif", sample.labels, sample.image)
+    return tmp_path / "data"
+
+
+def test_train_when_from_scratch_then_writes_a_model_that_can_be_used(
+    run: Callable, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new"
+
+    ran = run("train", data, "--out", out, "--budget", "2steps", "--limit", 2, "--seed", 3, "--patch", 32, "--json")
+
+    assert ran.code == 0, ran.err
+    assert "Learning from 2 images" in ran.err
+    spec = read_spec(out)
+    assert (spec.name, spec.target, spec.dims, spec.seed) == ("new", "instances", 2, 3)
+    assert (ran.json["model"], ran.json["n_images"], ran.json["parent"]) == (str(out), 2, None)
+    assert run("segment", data / "train" / "images", "--model", out, "--out", tmp_path / "labels").code == 0
+
+
+def test_train_when_from_a_model_then_the_new_one_names_its_parent(
+    run: Callable, data: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "tuned"
+
+    ran = run("train", data, "--out", out, "--from", tiny_model, "--budget", "2steps", "--json")
+
+    assert ran.code == 0, ran.err
+    assert read_spec(out).parent == "tiny"
+    assert ran.json["parent"] == "tiny"
+    assert f"Saved in {out}" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--target", "semantic"], "has the target instances"),
+        (["--dims", "3"], "has the dims 2"),
+        (["--net", "accurate"], "keeps its network"),
+    ],
+)
+def test_train_when_options_need_another_network_than_the_parents_then_refuses(
+    run: Callable, data: Path, tiny_model: Path, tmp_path: Path, options: list[str], message: str
+) -> None:
+    ran = run("train", data, "--out", tmp_path / "new", "--from", tiny_model, *options)
+
+    assert ran.code == 2
+    assert message in ran.error
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--budget", "soon"], "budget 'soon'"),
+        (["--labels", "missing"], "training set"),
+        (["--channels", "_FLAIR,_T1"], "No image for the labels"),
+        (["--dims", "3"], "3D model was asked for"),
+    ],
+)
+def test_train_when_what_is_asked_does_not_fit_the_data_then_says_so(
+    run: Callable, data: Path, tmp_path: Path, options: list[str], message: str
+) -> None:
+    ran = run("train", data, "--out", tmp_path / "new", *options)
+
+    assert ran.code == 2
+    assert message in ran.error
+    assert not (tmp_path / "new").exists()
+
+
+def test_train_when_the_folder_exists_then_refuses_before_it_reads_anything(run: Callable, tmp_path: Path) -> None:
+    ran = run("train", tmp_path / "nowhere", "--out", tmp_path)
+
+    assert ran.code == 2
+    assert "exists already" in ran.error
+
+
+def test_train_when_labels_do_not_fit_the_image_then_names_it(run: Callable, data: Path, tmp_path: Path) -> None:
+    write_labels(data / "train" / "labels" / "n1.tif", np.ones((5, 5), int))
+
+    ran = run("train", data, "--out", tmp_path / "new")
+
+    assert ran.code == 2
+    assert "n1" in ran.error
+
+
+@pytest.mark.parametrize(
+    ("training", "words"),
+    [
+        (Training("m", None, "p", True, 0.5, 0.6, 12, "regions"), "0.500 before, 0.600 after: better or equal"),
+        (Training("m", None, "p", False, 0.5, 0.4, 12, "regions"), "worse: keep the old model"),
+        (Training("m", None, "", True, float("nan"), 0.7), "held out: 0.700"),
+        (Training("m", None, "p", True, float("nan"), float("nan")), "look at the result yourself"),
+    ],
+)
+def test_describe_when_a_training_has_ended_then_says_what_it_is_worth(training: Training, words: str) -> None:
+    assert words in " ".join(_describe(training))
