@@ -1,0 +1,111 @@
+"""Watch the event loop of a window: how late its timers come, and how long a brush stroke takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QEventLoop, Qt, QTimer
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+TICK_MS, PAINT_MS = 10, 16
+SETTLE_MS = 500
+"""What follows the end of a job belongs to it."""
+
+
+@dataclass
+class Watch:
+    """What was seen in one window of time.
+
+    Parameters
+    ----------
+    late : list of float, ms
+        How much later than `TICK_MS` each tick came after the one before.
+    strokes : list of float, ms
+        How long each call of ``layer.paint`` took.
+    seconds : float
+        Length of the window.
+    """
+
+    late: list[float] = field(default_factory=list)
+    strokes: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def percentile(self, share: float) -> float:
+        """Give a percentile of the lateness, in ms."""
+        return float(np.percentile(self.late, share))
+
+    @property
+    def longest(self) -> float:
+        """Give the longest time without a tick, in ms."""
+        return max(self.late) + TICK_MS
+
+
+def watch(begin: Callable[[QEventLoop], None], brush: Callable[[], None] | None) -> Watch:
+    """Run the event loop and watch it.
+
+    Parameters
+    ----------
+    begin : callable
+        Called when the watch runs, with the loop that it has to end later.
+    brush : callable or None
+        Paints one stroke, every `PAINT_MS`.
+    """
+    seen, loop = Watch(), QEventLoop()
+    ticks: list[float] = []
+    tick = _timer(TICK_MS, lambda: ticks.append(time.perf_counter()))
+    paint = None if brush is None else _timer(PAINT_MS, lambda: seen.strokes.append(1e3 * _seconds(brush)))
+    QTimer.singleShot(0, lambda: begin(loop))
+    loop.exec()
+    tick.stop()
+    if paint is not None:
+        paint.stop()
+    seen.late = [float(ms) for ms in np.maximum(0, 1e3 * np.diff(ticks) - TICK_MS)]
+    seen.seconds = ticks[-1] - ticks[0]
+    return seen
+
+
+def _timer(interval_ms: int, call: Callable[[], object]) -> QTimer:
+    timer = QTimer()
+    timer.setTimerType(Qt.TimerType.PreciseTimer)
+    timer.timeout.connect(call)
+    timer.start(interval_ms)
+    return timer
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def for_seconds(seconds: float) -> Callable[[QEventLoop], None]:
+    """End the loop after a time."""
+    return lambda loop: QTimer.singleShot(int(1e3 * seconds), loop.quit)
+
+
+def spin(seconds: float) -> None:
+    """Let the window do what it has to do."""
+    loop = QEventLoop()
+    for_seconds(seconds)(loop)
+    loop.exec()
+
+
+def make_brush(layer: Labels) -> Callable[[], None]:
+    """Give a brush that goes round over a labels layer, a step each call."""
+    step = 0
+    middle: NDArray[np.float64] = np.array(layer.data.shape) / 2
+
+    def paint() -> None:
+        nonlocal step
+        step += 1
+        way = 0.8 * middle * (np.sin(step / 37), np.cos(step / 29))
+        layer.paint(tuple(middle + way), layer.selected_label)
+
+    return paint
