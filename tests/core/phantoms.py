@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_unet.core.base.image import Image
+from napari_unet.core.nets import build
 from napari_unet.core.nets.config import NetConfig
 from napari_unet.core.pipeline.prepare import prepare
 from napari_unet.core.pipeline.recipe import Recipe
@@ -112,3 +113,19 @@ def oracle_model(dims=2, channels=1, **changes):
     spec = tiny_spec(dims=dims, net="oracle", channels=channels, **changes)
     spec = replace(spec, net_config=spec.net_config | {"in_channels": channels})
     return Model(spec, {"gain": torch.tensor(40.0)})
+
+
+def lived_in(config, seed=0):
+    """Build a network with random weights whose norms have seen data, in evaluation mode."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = build("unet", config)
+        for module in net.modules():
+            if isinstance(module, nn.modules.conv._ConvNd):
+                nn.init.kaiming_normal_(module.weight)  # so that the output varies as that of a trained network
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                nn.init.uniform_(module.running_mean, -0.5, 0.5)
+                nn.init.uniform_(module.running_var, 0.2, 2.0)
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.uniform_(module.bias, -0.5, 0.5)
+    return net.eval()

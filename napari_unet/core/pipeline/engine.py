@@ -76,8 +76,8 @@ def exact_halo(config: NetConfig) -> tuple[int, ...]:
 
     Notes
     -----
-    For two 3x3 convolutions a level and `depth` poolings by 2 this is ``6 * 2**depth - 4``: 92 for the classic 2D
-    network, the margin between its 572 and 388 pixels.
+    For a tile on the pooling grid. The classic network's 572 and 388 pixels leave ``6 * 2**depth - 4``, 92 a side, off
+    that grid; on it, up to two more are needed, and in whole multiples of the grid 48 for `depth` 3 and 96 for 4.
     """
     return tuple(_reach(config, axis, 0, 0) for axis in range(config.dims))
 
@@ -96,3 +96,23 @@ def _reach(config: NetConfig, axis: int, level: int, needed: int) -> int:
     joined = needed + convs
     deeper = _reach(config, axis, level + 1, ceil(joined / stride)) * stride
     return max(joined, deeper) + convs
+
+
+def valid_size(config: NetConfig, axis: int, wanted: int) -> tuple[int, int]:
+    """Find the smallest tile of a network with `valid` padding whose output is at least `wanted`.
+
+    Returns
+    -------
+    read, out : int, voxels
+        What the network sees and what it computes, along one axis; (572, 388) is a pair of the classic network.
+    """
+    lost = [2 * config.convs * (config.kernel(level)[axis] // 2) for level in range(config.depth + 1)]
+    bottom = lost[-1] + 1
+    while True:
+        read, out = bottom, bottom - lost[-1]
+        for level in reversed(range(config.depth)):
+            stride = config.stride(level)[axis]
+            read, out = read * stride + lost[level], out * stride - lost[level]
+        if out >= wanted:
+            return read, out
+        bottom += 1

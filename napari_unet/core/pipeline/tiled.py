@@ -14,7 +14,7 @@ from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.memory import free_bytes, is_out_of_memory
 from napari_unet.core.base.progress import Progress, Report, silent
 from napari_unet.core.base.tiles import Box, plan_tiles, round_up
-from napari_unet.core.pipeline.engine import Engine, exact_halo, fast_halo
+from napari_unet.core.pipeline.engine import Engine, exact_halo, fast_halo, valid_size
 
 if TYPE_CHECKING:
     from napari_unet.core.nets.config import NetConfig
@@ -65,7 +65,7 @@ def run_tiled(
     that are done are not computed again.
     """
     config = engine.config
-    size = tile or default_tile(config, engine.dtype, engine.device.type)
+    size = min(tile or default_tile(config, engine.dtype, engine.device.type), round_up(max(volume.shape[1:]), 32))
     margin = (0,) * config.dims if config.padding == "valid" else exact_halo(config)
     if halo == "fast" and config.padding == "same":
         margin = fast_halo(config)
@@ -140,32 +140,17 @@ def _tiles(config: NetConfig, shape: tuple[int, ...], size: int, halo: tuple[int
 
 def _valid_tiles(config: NetConfig, shape: tuple[int, ...], size: int) -> Iterator[_Job]:
     """Cover a volume with the outputs of unpadded convolutions (the overlap-tile strategy of the 2015 paper)."""
-    sizes = [_valid_size(config, axis, min(size, n)) for axis, n in enumerate(shape)]
-    counts = [-(-n // out) for n, (_, out) in zip(shape, sizes, strict=True)]
-    for index in np.ndindex(*counts):
-        starts = [i * out for i, (_, out) in zip(index, sizes, strict=True)]
-        core = tuple(slice(s, s + out) for s, (_, out) in zip(starts, sizes, strict=True))
-        margins = [(n_in - out) // 2 for n_in, out in sizes]
+    multiples = config.multiple()
+    wanted = [max(m, min(size, n)) for m, n in zip(multiples, shape, strict=True)]
+    sizes = [valid_size(config, axis, length) for axis, length in enumerate(wanted)]
+    # Whole multiples from tile to tile, so that their pooling grids agree.
+    steps = [out // m * m for (_, out), m in zip(sizes, multiples, strict=True)]
+    margins = [(read - out) // 2 for read, out in sizes]
+    for index in np.ndindex(*[-(-n // step) for n, step in zip(shape, steps, strict=True)]):
+        starts = [i * step for i, step in zip(index, steps, strict=True)]
+        core = tuple(slice(s, s + step) for s, step in zip(starts, steps, strict=True))
         read = tuple(slice(s - m, s - m + n) for s, m, (n, _) in zip(starts, margins, sizes, strict=True))
-        yield _Job(core, read, tuple(slice(0, out) for _, out in sizes))
-
-
-def _valid_size(config: NetConfig, axis: int, wanted: int) -> tuple[int, int]:
-    """Find the smallest input of an unpadded network whose output is at least `wanted`: (input, output)."""
-    for lowest in range(1, wanted + 4096):
-        size = lowest
-        lost = [config.convs * 2 * (config.kernel(level)[axis] // 2) for level in range(config.depth + 1)]
-        size -= lost[config.depth]
-        if size < 1:
-            continue
-        for level in reversed(range(config.depth)):
-            size = size * config.stride(level)[axis] - lost[level]
-        if size >= wanted:
-            total = lowest
-            for level in reversed(range(config.depth)):
-                total = total * config.stride(level)[axis] + lost[level]
-            return total, size
-    raise UserError(f"No tile of {wanted} px fits the network.", "Choose a smaller tile.")
+        yield _Job(core, read, tuple(slice(0, step) for step in steps))
 
 
 def _read(volume: NDArray[np.float32], box: Box) -> NDArray[np.float32]:
