@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image as Picture
 
+from napari_unet.app.requests import Training
 from napari_unet.cli import demo as demo_command
 from napari_unet.cli import stand_in
 from napari_unet.core.base.errors import UserError
@@ -16,7 +18,6 @@ from napari_unet.core.io import read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 WHOLE = (slice(0, 40), slice(0, 60))
 
@@ -63,6 +64,21 @@ def test_blue_nuclei_when_the_section_is_read_then_finds_blue_spots_of_the_size_
     assert 150 < np.count_nonzero(sizes) < 450
     red, _, blueness = (channel.astype(float) for channel in image.data)
     assert (blueness - red)[blue > 0].mean() > (blueness - red)[blue == 0].mean()
+
+
+@pytest.mark.parametrize(
+    ("training", "words"),
+    [
+        (Training("m", None, "p", False, 0.5, 0.4, 12, "regions"), "the old model stays"),
+        (
+            Training("m", Path("m"), "p", True, 0.4, 0.5, 12, "regions"),
+            "12 held-out corrections (regions): 0.40",
+        ),
+        (Training("m", Path("m"), "p", True, float("nan"), float("nan")), "too little"),
+    ],
+)
+def test_demo_when_the_training_has_ended_then_says_what_it_is_worth(training: Training, words: str) -> None:
+    assert words in demo_command._judgement(training)
 
 
 def _discs(*discs: tuple[int, int, int, int]) -> np.ndarray:

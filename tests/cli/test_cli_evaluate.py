@@ -124,6 +124,22 @@ def test_evaluate_when_grouped_then_each_group_has_its_own_scores(
     assert any(line.startswith("histology") for line in ran.out.splitlines())
 
 
+def test_evaluate_when_real_labels_are_compared_with_themselves_then_every_group_is_perfect(
+    run: Callable, shared_data: Path
+) -> None:
+    labels = shared_data / "dsb2018" / "val" / "labels"
+
+    found = run("evaluate", labels, labels, "--groups", f"{shared_data / 'dsb2018' / 'index.csv'}:type", "--json").json
+
+    assert found["n_images"] == 66
+    assert {name: one["n_images"] for name, one in found["groups"].items()} == {
+        "brightfield": 2,
+        "fluorescence": 53,
+        "histology": 11,
+    }
+    assert all(one["ap"]["0.95"] == one["pq"] == one["mean_dice"] == 1.0 for one in found["groups"].values())
+
+
 @pytest.mark.parametrize(
     ("rows", "column", "message"),
     [

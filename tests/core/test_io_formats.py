@@ -120,6 +120,33 @@ def test_tiff_when_a_palette_then_images_have_its_colours_and_labels_its_numbers
     np.testing.assert_array_equal(read_labels(path), VOLUME[0])
 
 
+def test_tiff_when_an_axis_has_no_meaning_here_then_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, VOLUME, metadata={"axes": "RYX"})
+
+    with pytest.raises(UserError, match="axes RYX"):
+        read_image(path)
+    assert read_image(path, axes="TYX").n_times == 5
+
+
+def test_tiff_when_colours_come_in_planes_then_they_stay_colours(tmp_path: Path) -> None:
+    path = tmp_path / "x.ome.tif"
+    stack = RNG.integers(0, 255, (4, 16, 17, 3), dtype=np.uint8)
+    tifffile.imwrite(path, stack, ome=True, photometric="rgb", metadata={"axes": "ZYXS"})
+
+    image = read_image(path)
+
+    assert (image.axes, image.rgb) == ("CZYX", True)
+    np.testing.assert_array_equal(image.data, np.moveaxis(stack, -1, 0))
+
+
+def test_tiff_when_cmyk_then_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, np.zeros((16, 17, 4), np.uint8), photometric="separated")
+    with pytest.raises(UserError, match="CMYK"):
+        read_image(path)
+
+
 def test_tiff_when_it_holds_several_equal_images_then_asks_for_one(tmp_path: Path) -> None:
     path = tmp_path / "x.ome.tif"
     with tifffile.TiffWriter(path, ome=True) as writer:
@@ -264,6 +291,34 @@ def test_nifti_when_a_single_plane_then_is_2d_and_goes_back_as_a_plane(tmp_path:
     assert image.axes == "YX"
     assert max(image.voxel_size) < 2  # µm in the header
     assert written.shape == (5, 6, 1)
+
+
+def test_nifti_when_its_image_was_replaced_meanwhile_then_labels_do_not_fit(tmp_path: Path) -> None:
+    path = tmp_path / "x.nii"
+    _nifti(path, VOLUME.astype(np.int16))
+    image = read_image(path)
+    _nifti(path, VOLUME[:3].astype(np.int16))
+
+    with pytest.raises(UserError, match="do not fit the grid"):
+        write_labels(tmp_path / "labels.nii", np.ones(image.label_shape, int), image)
+
+
+def test_nifti_when_the_source_is_gone_then_the_voxel_size_makes_the_grid(tmp_path: Path) -> None:
+    path = tmp_path / "x.nii"
+    _nifti(path, VOLUME.astype(np.int16))
+    image = read_image(path)
+    path.unlink()
+
+    written = read_image(write_labels(tmp_path / "labels.nii", np.ones(image.label_shape, int), image))
+
+    assert written.voxel_size == pytest.approx(image.voxel_size)
+
+
+def test_nifti_when_another_format_hides_behind_the_suffix_then_says_so(tmp_path: Path) -> None:
+    nib.save(nib.MGHImage(VOLUME.astype(np.float32), np.eye(4)), tmp_path / "x.mgz")
+    (tmp_path / "x.mgz").rename(tmp_path / "x.nii.gz")
+    with pytest.raises(ReadError, match=r"x\.nii\.gz"):
+        read_image(tmp_path / "x.nii.gz")
 
 
 def test_nifti_when_colours_then_says_so(tmp_path: Path) -> None:
