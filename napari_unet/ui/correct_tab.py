@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.core.base.errors import UserError
@@ -93,6 +93,7 @@ class CorrectTab(QWidget):
         how.setWordWrap(True)
         how.setToolTip("napari's brush, eraser, fill and polygon are in the layer controls on the left.")
         layout.addWidget(how)
+        shortcuts.bind_in(self, self._keyed())
         results.changed.connect(self._on_changed)
         results.opened.connect(self._on_opened)
         session.history.changed.connect(self._on_history)
@@ -118,7 +119,9 @@ class CorrectTab(QWidget):
 
     def _on_changed(self) -> None:
         if self.isVisible():
+            started = time.perf_counter()
             self.refresh()
+            self._results.pause_for(time.perf_counter() - started)
 
     def refresh(self) -> None:
         """Show the current result anew."""
@@ -166,8 +169,11 @@ class CorrectTab(QWidget):
 
     def _on_opened(self, link: Link) -> None:
         self._ends.append(view.on_click(link.labels, self._on_clicked))
+        shortcuts.bind(link.labels, self._keyed())
+
+    def _keyed(self) -> dict[str, Callable[[], object]]:
         keyed = {name: call for name, call in self.calls.items() if name in shortcuts.KEYS}
-        shortcuts.bind(link.labels, {**keyed, "pick": self.buttons["pick"].click})
+        return {**keyed, "pick": self.buttons["pick"].click}
 
     def _on_clicked(self, label: int) -> None:
         if self.buttons["pick"].isChecked() and label > 0:
@@ -248,11 +254,3 @@ class CorrectTab(QWidget):
             else:
                 link = self._results.new_labels()
                 link.labels.mode = "paint"
-
-    def keyPressEvent(self, event: object) -> None:
-        """Undo and redo by key inside the dock as well."""
-        key, modifiers = event.key(), event.modifiers()  # type: ignore[attr-defined]  # QKeyEvent
-        if key == Qt.Key.Key_Z and modifiers & Qt.KeyboardModifier.ControlModifier:
-            (self._on_redo if modifiers & Qt.KeyboardModifier.ShiftModifier else self._on_undo)()
-            return
-        super().keyPressEvent(event)  # type: ignore[arg-type]

@@ -73,7 +73,7 @@ class ImageBox(QWidget):
         self.channel.clear()
         self.channel.addItem(BY_MODEL, None)
         for index in range(n_channels if n_channels > 1 else 0):
-            self.channel.addItem(f"channel {index + 1} of {n_channels}", index)
+            self.channel.addItem(f"channel {index}", index)
         self.channel.setCurrentIndex(max(0, self.channel.findData(reading.channel)))
         self._rows.setRowVisible(self.channel, n_channels > 1)
         own = layers.read_voxel_size(layer, reading.axes) if layer is not None and reading.axes else None

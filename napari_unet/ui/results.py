@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from napari_unet.ui.workspace import Workspace
 
 SUFFIX = " (U-Net)"
+PAUSE = 5.0  # times the last look
+LONGEST_PAUSE_MS = 3000
 SETTLE_MS = 150  # after the last stroke, so that tables are not counted anew while the brush moves
 
 
@@ -105,11 +107,9 @@ class Results(QObject):
         """Announce a change after the burst."""
         self._settle.start()
 
-    def flush(self) -> None:
-        """Announce what has changed at once, for an action that goes on from it."""
-        if self._settle.isActive():
-            self._settle.stop()
-            self.changed.emit()
+    def pause_for(self, seconds: float) -> None:
+        """Say how long the last look at all labels took: the next one waits for a longer pause of the brush."""
+        self._settle.setInterval(round(min(max(SETTLE_MS, PAUSE * 1000 * seconds), LONGEST_PAUSE_MS)))
 
     # ------------------------------------------------------------ results
 

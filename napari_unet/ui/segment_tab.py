@@ -69,7 +69,7 @@ class SegmentTab(QWidget):
         self._decode.setInterval(DECODE_AFTER_MS)
         self._decode.timeout.connect(self._decode_again)
         self._lay_out()
-        workspace.image_changed.connect(self._fill_scope)
+        workspace.image_changed.connect(self._on_image)
         session.jobs.changed.connect(self._on_jobs)
         self._fill_scope()
         self._on_jobs()
@@ -158,6 +158,10 @@ class SegmentTab(QWidget):
 
     def _on_jobs(self) -> None:
         self.button.setEnabled(not self._session.jobs.is_busy)
+
+    def _on_image(self) -> None:
+        self.said.hide()
+        self._fill_scope()
 
     def _fill_scope(self) -> None:
         before = self.scope.currentData()

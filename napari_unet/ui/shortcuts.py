@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence
+
+from napari_unet.ui.qt import QShortcut
+
 if TYPE_CHECKING:
     from napari.layers import Labels
+    from qtpy.QtWidgets import QWidget
 
 KEYS = {
     "accept": "A",
@@ -38,6 +44,19 @@ def bind(layer: Labels, actions: Mapping[str, Callable[[], object]]) -> None:
         layer.bind_key(KEYS[name], _ignoring_layer(action), overwrite=True)
 
 
+def bind_in(widget: QWidget, actions: Mapping[str, Callable[[], object]]) -> None:
+    """Bind the same keys inside a widget of the dock, so that they work wherever the focus is."""
+    for name, action in actions.items():
+        key = QShortcut(QKeySequence(qt_name(name)), widget)
+        key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        key.activated.connect(action)
+
+
+def qt_name(name: str) -> str:
+    """Give a tool's key as Qt and people write it: ``Ctrl+Shift+Z``."""
+    return KEYS[name].replace("Control", "Ctrl").replace("-", "+")
+
+
 def _ignoring_layer(action: Callable[[], object]) -> Callable[[Labels], None]:
     def pressed(layer: Labels) -> None:
         action()
@@ -47,4 +66,4 @@ def _ignoring_layer(action: Callable[[], object]) -> Callable[[Labels], None]:
 
 def with_key(tooltip: str, name: str) -> str:
     """Add a tool's key to its tooltip."""
-    return f"{tooltip}\nKey on the labels layer: {KEYS[name].replace('Control', 'Ctrl').replace('-', '+')}"
+    return f"{tooltip}\nKey on the labels layer and in this tab: {qt_name(name)}"
