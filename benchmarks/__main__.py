@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import BENCHMARKS, run_benchmark
 from benchmarks.measure import PASSIVE, environment, in_child
-from benchmarks.record import ROOT, Settings, Unavailable, rows, write_result, write_table
+from benchmarks.record import ROOT, Settings, Unavailable, machine, rows, write_result, write_table
 
 NOT_PASSIVE = ("latency", "hippocampus")
 """Measured in the environment that a user has: there the time on the clock counts."""
@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(name: str, settings: Settings) -> bool:
     """Run one benchmark; False when it failed or, unless it was quick, missed a target."""
     print(f"{name}: {BENCHMARKS[name]}", flush=True)
+    facts = machine()  # before the benchmark loads it
     with environment({} if name in NOT_PASSIVE else PASSIVE):
         try:
             result = in_child(run_benchmark, name, settings).result
@@ -51,7 +52,7 @@ def _run(name: str, settings: Settings) -> bool:
     print("\n".join(rows(result.figures)), end="\n\n", flush=True)
     if settings.quick:
         return True
-    write_result(name, result)
+    write_result(name, result, facts)
     return all(figure.is_met for figure in result.figures)
 
 

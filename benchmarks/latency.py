@@ -126,7 +126,6 @@ class Stage:
         self.dock.tabs.setCurrentIndex(TRAIN_TAB)
         self._layer.mode = "paint"
         self._layer.brush_size = BRUSH
-        self._layer.selected_label = int(self._corrected.max()) + 1
         self.brush = make_brush(self._layer)
         say(f"{correction.n_cells} cells corrected of {len(np.unique(predicted)) - 1}")
 

@@ -135,18 +135,18 @@ class Result:
     samples: Mapping[str, Any] = field(default_factory=dict)
 
 
-def write_result(name: str, result: Result) -> Path:
-    """Keep a result, with the machine it was found on."""
+def write_result(name: str, result: Result, facts: Mapping[str, str | int | float]) -> Path:
+    """Keep a result, with what `machine` said before."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
     figures = [{**asdict(figure), "is_met": figure.is_met} for figure in result.figures]
-    content = {"benchmark": name, "machine": machine(), "figures": figures, "samples": dict(result.samples)}
+    content = {"benchmark": name, "machine": dict(facts), "figures": figures, "samples": dict(result.samples)}
     path.write_text(json.dumps(content, indent=1) + "\n")
     return path
 
 
 def machine() -> dict[str, str | int | float]:
-    """Describe the machine, the versions and how busy it was."""
+    """Describe the machine, the versions and how busy it is."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count() or 1,

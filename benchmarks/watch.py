@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
 TICK_MS, PAINT_MS = 10, 16
+STEPS, RADIUS = 60, 20.0
+"""Of the brush for one cell, and px from its middle."""
+
 SETTLE_MS = 500
 """What follows the end of a job belongs to it."""
 
@@ -98,14 +101,16 @@ def spin(seconds: float) -> None:
 
 
 def make_brush(layer: Labels) -> Callable[[], None]:
-    """Give a brush that goes round over a labels layer, a step each call."""
-    step = 0
-    middle: NDArray[np.float64] = np.array(layer.data.shape) / 2
+    """Give a brush that draws one round cell after the other, here and there, a step each call."""
+    rng, step, first = np.random.default_rng(0), 0, int(layer.data.max()) + 1
+    centre: NDArray[np.float64] = np.array(layer.data.shape) / 2
 
     def paint() -> None:
-        nonlocal step
+        nonlocal step, centre
+        if step % STEPS == 0:
+            centre = rng.uniform(0.1, 0.9, 2) * layer.data.shape
+        turn = 2 * np.pi * step / STEPS
+        layer.paint(tuple(centre + RADIUS * np.array((np.sin(turn), np.cos(turn)))), first + step // STEPS)
         step += 1
-        way = 0.8 * middle * (np.sin(step / 37), np.cos(step / 29))
-        layer.paint(tuple(middle + way), layer.selected_label)
 
     return paint
