@@ -19,14 +19,16 @@ from napari_unet.cli.options import JsonOption, parse_voxel_size, with_options
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.base.progress import Report
-from napari_unet.core.io import expand, label_path, read_image, write_labels
+from napari_unet.core.io import expand, label_path, read_image, stem, suffix, write_labels
+from napari_unet.core.store.training_set import stack_channels
 
 
 @dataclass(frozen=True)
 class Task:
-    """Say what becomes of one image."""
+    """Say what becomes of one image, which lies in one file or in one for each channel."""
 
-    source: Path
+    name: Path
+    sources: tuple[Path, ...]
     target: Path
     model: Path
     axes: str | None
@@ -46,29 +48,34 @@ def segment(
     voxel_size: Annotated[
         str | None, typer.Option(metavar="0.5,0.2,0.2", help="µm for each spatial axis; wins over the files.")
     ] = None,
+    channels: Annotated[
+        str, typer.Option(metavar="_FLAIR,_T1", help="Ends of file names that are the channels of one image.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Segment images: write labels of the same name, format and grid."""
     files = expand(inputs)
     size = parse_voxel_size(voxel_size)
-    targets = _targets(files, out)
+    images = join_channels(files, tuple(channels.split(",")) if channels else ())
+    targets = _targets(images, out)
     folder = library.find_model(model)
     commands.load_cached(folder)  # a model that cannot be used is one error, not one for each image
     done: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
-    for index, (source, target) in enumerate(targets.items(), start=1):
-        with progress_line(f"{index}/{len(files)} {source.name}") as show:
-            task = Task(source, target, folder, axes, size, options)
-            outcome = run_job(_segment_one, task, Job(source.name), _relay(show))
+    for index, ((image, sources), target) in enumerate(zip(images.items(), targets, strict=True), start=1):
+        name = image.name
+        with progress_line(f"{index}/{len(images)} {name}") as show:
+            task = Task(image, sources, target, folder, axes, size, options)
+            outcome = run_job(_segment_one, task, Job(name), _relay(show))
         if outcome.result is not None:
             done.append(outcome.result)
-            say(f"{source.name}: {_found(outcome.result)} -> {target}")
+            say(f"{name}: {_found(outcome.result)} -> {target}")
         elif outcome.failure is not None:
-            failed.append({"input": source, "message": outcome.failure.message, "hint": outcome.failure.hint})
-            fail(f"{source.name}: {outcome.failure.message}", outcome.failure.hint)
+            failed.append({"input": image, "message": outcome.failure.message, "hint": outcome.failure.hint})
+            fail(f"{name}: {outcome.failure.message}", outcome.failure.hint)
     if failed:
         names = ", ".join(one["input"].name for one in failed)
-        note(f"{len(failed)} of {len(files)} images could not be segmented: {names}")
+        note(f"{len(failed)} of {len(images)} images could not be segmented: {names}")
     if as_json:
         say_json({"model": folder, "n_images": len(done), "n_failed": len(failed), "images": done, "failed": failed})
     if failed:
@@ -82,30 +89,69 @@ def _relay(show: Report) -> Callable[[Update], None]:
     return relay
 
 
-def _targets(files: list[Path], out: Path) -> dict[Path, Path]:
+def join_channels(files: list[Path], ends: tuple[str, ...]) -> dict[Path, tuple[Path, ...]]:
+    """Put the files of each image together.
+
+    Parameters
+    ----------
+    files : list of Path
+        All of them.
+    ends : tuple of str
+        Ends of their stems, in the order of the channels; empty where each file is an image.
+
+    Returns
+    -------
+    dict of Path to tuple of Path
+        By the name of each image, without the ends: its files.
+
+    Raises
+    ------
+    UserError
+        When a file has none of the ends, or an image lacks a channel.
+    """
+    if not ends:
+        return {path: (path,) for path in files}
+    found: dict[Path, dict[str, Path]] = {}
+    for path in files:
+        end = next((e for e in ends if stem(path).endswith(e)), None)
+        if end is None:
+            raise UserError(f"The name of '{path.name}' ends in none of {', '.join(ends)}.", "Leave it out.")
+        name = stem(path).removesuffix(end) or stem(path)
+        found.setdefault(path.with_name(name + suffix(path)), {})[end] = path
+    for image, parts in found.items():
+        missing = [e for e in ends if e not in parts]
+        if missing:
+            raise UserError(f"The image '{image.name}' has no {', '.join(missing)}.", "Give all its channels.")
+    return {image: tuple(parts[e] for e in ends) for image, parts in found.items()}
+
+
+def _targets(images: dict[Path, tuple[Path, ...]], out: Path) -> list[Path]:
     """Choose the file of each image's labels; refuse to write two into one, or over an image."""
-    targets = {path: label_path(out, path) for path in files}
     taken: dict[str, Path] = {}
-    sources = {path.resolve() for path in files}
-    for source, target in targets.items():
+    sources = {path.resolve() for parts in images.values() for path in parts}
+    targets = []
+    for image in images:
+        target = label_path(out, image)
         if target.resolve() in sources:
-            raise UserError(f"The labels of '{source}' would replace the image.", "Choose another folder for --out.")
-        other = taken.setdefault(target.name.lower(), source)
-        if other is not source:
+            raise UserError(f"The labels of '{image}' would replace the image.", "Choose another folder for --out.")
+        other = taken.setdefault(target.name.lower(), image)
+        if other is not image:
             raise UserError(
-                f"The labels of '{other}' and '{source}' would have the same name, {target.name}.",
+                f"The labels of '{other}' and '{image}' would have the same name, {target.name}.",
                 "Segment them into different folders.",
             )
+        targets.append(target)
     return targets
 
 
 def _segment_one(task: Task, report: Report, stop: Stop) -> dict[str, Any]:
     start = time.perf_counter()
-    image = read_image(task.source, task.axes, task.voxel_size)
+    images = [read_image(path, task.axes, task.voxel_size) for path in task.sources]
+    image = images[0] if len(images) == 1 else stack_channels(images)
     found = commands.segment(commands.SegmentRequest(image, task.model, task.options), report, stop)
     write_labels(task.target, found.labels, image)
     return {
-        "input": task.source,
+        "input": task.name,
         "output": task.target,
         **_count(found.labels, found.classes),
         "object_size": found.object_size,

@@ -133,6 +133,35 @@ def test_segment_when_axes_are_ambiguous_then_asks_and_takes_the_answer(
     assert read_labels(tmp_path / "out" / "x.npy").shape == (20, 22)
 
 
+def test_segment_when_channels_lie_in_several_files_then_they_are_one_image(
+    run: Callable, tmp_path: Path, tiny_model: Path
+) -> None:
+    for name in ("p1_FLAIR", "p1_T1", "p2_FLAIR", "p2_T1"):
+        write_image(tmp_path / "in" / f"{name}.tif", Image(RNG.integers(0, 9, (20, 22), dtype=np.uint8), "YX"))
+    arguments = ("segment", tmp_path / "in", "--model", tiny_model, "--out", tmp_path / "out")
+
+    ran = run(*arguments, "--channels", "_FLAIR,_T1", "--channel", 1, "--json")
+
+    assert ran.code == 0, ran.err
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["p1.tif", "p2.tif"]
+    assert ran.json["n_images"] == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "message"), [(["p1_FLAIR", "p1_T2"], "ends in none of"), (["p1_FLAIR"], "'p1.tif' has no _T1")]
+)
+def test_segment_when_channels_are_missing_then_names_them(
+    run: Callable, tmp_path: Path, tiny_model: Path, names: list[str], message: str
+) -> None:
+    for name in names:
+        write_image(tmp_path / "in" / f"{name}.tif", Image(RNG.random((8, 8)), "YX"))
+
+    ran = run("segment", tmp_path / "in", "--model", tiny_model, "--out", tmp_path / "out", "--channels", "_FLAIR,_T1")
+
+    assert ran.code == 2
+    assert message in ran.error
+
+
 def test_segment_when_two_images_would_write_one_file_then_refuses(
     run: Callable, images: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
