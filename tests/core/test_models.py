@@ -222,7 +222,7 @@ GIANT = NetConfig(out_channels=4, depth=7, base=256, max_channels=None).to_dict(
         ({"net_config": GIANT | {"base": 10**9}}, "base"),
         ({"net_config": {"dims": 2, "magic": 1}}, "cannot be built"),
         ({"net": "os.system"}, "no network"),
-        ({"channels": 3}, "does not fit its description"),
+        ({"channels": 3, "colour": "repeat"}, "does not fit its description"),
         ({"dims": 3}, "does not fit its description"),
         ({"target": "semantic", "classes": ["a"]}, "does not fit its description"),
         ({"decode": {"foreground": 7}}, "decode settings"),

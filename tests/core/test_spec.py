@@ -60,6 +60,7 @@ def test_parse_when_one_value_is_anything_then_gives_a_spec_or_a_user_error(name
         {"channels": 0},
         {"channels": 10**6},
         {"channels": True},
+        {"channels": 3, "colour": "luminance"},
         {"object_size": -3},
         {"object_size": float("nan")},
         {"object_size": "12"},

@@ -28,17 +28,19 @@ def check_channels(image: Image, spec: ModelSpec, channel: int | None) -> None:
     count = image.n_channels
     if channel is not None and not 0 <= channel < count:
         raise UserError(f"Channel {channel} was asked for; '{image.name}' has {count}.", f"Choose 0 to {count - 1}.")
-    if channel is not None or image.rgb:
-        count = 1 if channel is not None else count
-    if spec.colour == "exact" and count != spec.channels:
-        raise UserError(
-            f"The model '{spec.name}' takes {spec.channels} channels; '{image.name}' has {count}.",
-            "Choose another model, or give the channels it was trained on.",
-        )
+    if channel is not None:
+        count = 1
     if spec.colour != "exact" and count > 1 and not image.rgb:
         raise UserError(
             f"'{image.name}' has {count} channels; the model '{spec.name}' segments one.",
             f"Choose the channel, 0 to {count - 1}.",
+        )
+    if spec.colour == "luminance" or (spec.colour == "repeat" and count == 1):
+        return
+    if count != spec.channels:
+        raise UserError(
+            f"The model '{spec.name}' takes {spec.channels} channels; '{image.name}' has {count}.",
+            "Choose another model, or give the channels it was trained on.",
         )
 
 

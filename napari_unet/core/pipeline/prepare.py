@@ -13,7 +13,7 @@ from torch import Tensor
 from napari_unet.core.base.normalise import Normalisation, measure
 from napari_unet.core.base.resize import resize_linear, resize_nearest
 from napari_unet.core.pipeline.channels import check_channels, select_channels
-from napari_unet.core.pipeline.scale import object_diameter, sampling_of, zoom_factor, zoomed_shape
+from napari_unet.core.pipeline.scale import object_diameter, sampling_of, voxel_factors, zoom_factor, zoomed_shape
 from napari_unet.core.targets import get_target
 
 if TYPE_CHECKING:
@@ -74,13 +74,13 @@ def prepare(sample: Sample, spec: ModelSpec, *, weight: float | None = None, res
     volume = measure(Normalisation(**spec.normalisation), [volume]).apply(volume)
     labels, annotated = sample.labels, sample.annotated
     sampling = sampling_of(sample.image.voxel_size, sample.image.dims)
-    if rescale and spec.target == "instances":
-        taught = labels if annotated is None else np.where(annotated == 1, labels, 0)
-        factor = zoom_factor(object_diameter(taught, sampling), spec.object_size)
-        shape = zoomed_shape(labels.shape, (factor,) * labels.ndim)
+    factors = _factors(sample, spec) if rescale else (1.0,) * labels.ndim
+    if factors != (1.0,) * labels.ndim:
+        shape = zoomed_shape(labels.shape, factors)
         volume = resize_linear(volume, shape)
         labels = resize_nearest(labels, shape)
         annotated = None if annotated is None else resize_nearest(annotated, shape)
+        sampling = sampling_of(tuple(s / f for s, f in zip(sampling, factors, strict=True)), labels.ndim)
     encoded = get_target(spec.target).encode(labels, annotated, sampling)
     target = encoded.target
     if get_target(spec.target).vectors:
@@ -91,6 +91,18 @@ def prepare(sample: Sample, spec: ModelSpec, *, weight: float | None = None, res
     share = np.sqrt(max(1, len(centres))) if weight is None else weight
     image = torch.from_numpy(volume.astype(np.float16))
     return Prepared(image, torch.from_numpy(stack), centres, known, float(share))
+
+
+def _factors(sample: Sample, spec: ModelSpec) -> tuple[float, ...]:
+    """Choose the enlargement by the same rules as segmentation does; the object size is known here."""
+    image, dims = sample.image, sample.image.dims
+    if spec.voxel_size is not None and image.voxel_size is not None and len(spec.voxel_size) == dims:
+        return voxel_factors(image.voxel_size, spec.voxel_size)
+    if spec.target != "instances":
+        return (1.0,) * dims
+    taught = sample.labels if sample.annotated is None else np.where(sample.annotated == 1, sample.labels, 0)
+    found = object_diameter(taught, sampling_of(image.voxel_size, dims))
+    return (zoom_factor(found, spec.object_size),) * dims
 
 
 def _centres(labels: NDArray[np.int_]) -> NDArray[np.intp]:

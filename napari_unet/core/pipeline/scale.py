@@ -58,6 +58,20 @@ def zoom_factor(found: float | None, wanted: float | None) -> float:
     return min(max(factor, 1 / LARGEST), LARGEST)
 
 
+def voxel_factors(have: tuple[float, ...], wanted: tuple[float, ...]) -> tuple[float, ...]:
+    """Give the enlargement per axis that brings voxels of one size to another; all 1 within the tolerance.
+
+    Parameters
+    ----------
+    have, wanted : tuple of float, µm
+        Voxel size of the image and of the model.
+    """
+    factors = [h / w for h, w in zip(have, wanted, strict=True)]
+    if all(1 / TOLERANCE <= f <= TOLERANCE for f in factors):
+        return (1.0,) * len(factors)
+    return tuple(min(max(f, 1 / LARGEST), LARGEST) for f in factors)
+
+
 def zoomed_shape(shape: tuple[int, ...], factors: tuple[float, ...]) -> tuple[int, ...]:
     """Give the shape after an enlargement per axis; no axis vanishes."""
     return tuple(max(1, round(n * f)) for n, f in zip(shape, factors, strict=True))

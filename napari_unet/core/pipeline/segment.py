@@ -13,12 +13,19 @@ from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.image import Image, check_image
 from napari_unet.core.base.normalise import Statistics, measure
 from napari_unet.core.base.options import SegmentOptions
-from napari_unet.core.base.progress import Report, silent, within
+from napari_unet.core.base.progress import Progress, Report, silent, within
 from napari_unet.core.base.resize import resize_linear, resize_nearest
 from napari_unet.core.base.tiles import Box, full_box, grow
 from napari_unet.core.pipeline.channels import check_channels, select_channels
 from napari_unet.core.pipeline.engine import Engine, exact_halo
-from napari_unet.core.pipeline.scale import TOLERANCE, object_diameter, sampling_of, zoom_factor, zoomed_shape
+from napari_unet.core.pipeline.scale import (
+    TOLERANCE,
+    object_diameter,
+    sampling_of,
+    voxel_factors,
+    zoom_factor,
+    zoomed_shape,
+)
 from napari_unet.core.pipeline.tiled import run_tiled
 from napari_unet.core.targets import DecodeSettings
 
@@ -27,6 +34,9 @@ if TYPE_CHECKING:
 
 FIRST_PASS = {2: 1024, 3: 128}
 """px; the object size is measured in the middle of the image, in a box of this edge."""
+
+FIRST_SHARE = 0.1
+"""Of the progress, where the object size is measured first."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +52,9 @@ class Prediction:
     sampling : tuple of float
         Relative voxel size of the maps.
     zoom : float
-        Voxels of the maps for one of the image, per axis; at least 1.
+        Voxels of the maps for one voxel of the image; at least 1.
     smooth_zoom : float
-        Voxels of the maps for one that the network saw; at least 1.
+        Voxels of the maps for one that the network saw, along an axis; at least 1.
     """
 
     maps: tuple[NDArray[np.float16], ...] = field(repr=False)
@@ -122,16 +132,17 @@ def segment(
     times = range(box[0].start, box[0].stop) if "T" in image.axes else range(1)
     space = box[-image.dims :]
     run = _Run(model, image, options)
-    factor = run.choose_zoom(space, times[0])
+    factor = run.choose_zoom(space, times[0], within(report, 0, FIRST_SHARE))
+    start = FIRST_SHARE if run.kept else 0.0
     maps = []
     for number, time in enumerate(times):
-        part = within(report, number / len(times), (number + 1) / len(times))
+        part = within(within(report, start, 1), number / len(times), (number + 1) / len(times))
         maps.append(run.predict(time, space, factor, part))
     prediction = run.prediction(tuple(maps), space, factor)
     labels = decode(model, prediction, options)
     if "T" not in image.axes:
         labels = labels[0]
-    size = None if model.spec.target != "instances" else object_diameter(labels, (1.0,) * labels.ndim)
+    size = run.diameter(labels) if model.spec.target == "instances" else None
     return Segmentation(labels, prediction, confidence(prediction, labels, model), size, run.notes)
 
 
@@ -154,7 +165,7 @@ def decode(model: Model, prediction: Prediction, options: SegmentOptions) -> NDA
     settings = replace(
         settings,
         smooth=settings.smooth * prediction.smooth_zoom,
-        min_size=round(settings.min_size * prediction.zoom ** len(prediction.shape)),
+        min_size=round(settings.min_size * prediction.zoom),
     )
     out = np.zeros((len(prediction.maps), *prediction.shape), np.int32)
     last = 0
@@ -205,7 +216,7 @@ class _Run:
     def _select(self, time: int) -> NDArray[Any]:
         return select_channels(self.image, self.image.volume(time), self.model.spec, self.options.channel)
 
-    def choose_zoom(self, space: Box, time: int) -> tuple[float, ...]:
+    def choose_zoom(self, space: Box, time: int, report: Report) -> tuple[float, ...]:
         """Choose the enlargement per axis that brings the objects to the size the model knows."""
         spec, image = self.model.spec, self.image
         same = (1.0,) * image.dims
@@ -214,18 +225,20 @@ class _Run:
         if self.options.object_size is not None:
             return self._uniform(zoom_factor(self.options.object_size, spec.object_size))
         if spec.voxel_size is not None and image.voxel_size is not None and spec.dims == image.dims:
-            factors = tuple(have / want for have, want in zip(image.voxel_size, spec.voxel_size, strict=True))
-            off = any(not 1 / TOLERANCE <= f <= TOLERANCE for f in factors)
-            return factors if off else same
+            factors = voxel_factors(image.voxel_size, spec.voxel_size)
+            if factors != same:
+                words = " x ".join(f"{f:.2f}" for f in factors)
+                self.notes = (f"The image was rescaled by {words} to the voxel size the model knows.",)
+            return factors
         if spec.object_size is None or spec.target != "instances":
             return same
-        return self._uniform(self._first_pass(space, time))
+        return self._uniform(self._first_pass(space, time, report))
 
     def _uniform(self, factor: float) -> tuple[float, ...]:
         planar = self.image.dims > self.model.spec.dims  # a 2D model never changes the number of planes
         return (1.0, factor, factor) if planar else (factor,) * self.image.dims
 
-    def _first_pass(self, space: Box, time: int) -> float:
+    def _first_pass(self, space: Box, time: int, report: Report) -> float:
         """Segment the middle as it is, measure the objects, and check that the new size would be confirmed."""
         middle = []
         for part in space:
@@ -235,38 +248,47 @@ class _Run:
         if self.image.dims > self.model.spec.dims:
             plane = (middle[0].start + middle[0].stop) // 2
             middle[0] = slice(plane, plane + 1)
-        found = self._object_size(time, tuple(middle), 1.0)
+        found = self._object_size(time, tuple(middle), 1.0, within(report, 0, 0.5))
         factor = zoom_factor(found, self.model.spec.object_size)
         if factor == 1.0:
             return 1.0
         # A wrong measure (fragments, clumps) is not confirmed by the second look: then nothing is rescaled.
-        again = self._object_size(time, tuple(middle), factor)
+        again = self._object_size(time, tuple(middle), factor, within(report, 0.5, 1))
         if again is None or found is None or not 1 / TOLERANCE <= again / found <= TOLERANCE:
             return 1.0
         self.notes = (f"Objects of about {again:.0f} px were rescaled by {factor:.2f} to the size the model knows.",)
         return factor
 
-    def _object_size(self, time: int, box: Box, factor: float) -> float | None:
+    def _object_size(self, time: int, box: Box, factor: float, report: Report) -> float | None:
         factors = self._uniform(factor)
-        maps = self.predict(time, box, factors, silent)
+        maps = self.predict(time, box, factors, report)
         self.kept[_key(time, box), factors] = maps
         prediction = self.prediction((maps,), box, factors)
         labels = decode(self.model, prediction, self.options)[0]
-        return (
-            object_diameter(labels, (1.0,) * labels.ndim)
-            if labels.shape[0] > 1
-            else object_diameter(labels[0], (1.0, 1.0))
-        )
+        # A single plane of a stack is measured as the 2D model saw it.
+        return self.diameter(labels if self.image.dims == self.model.spec.dims else labels[0])
+
+    def diameter(self, labels: NDArray[np.int32]) -> float | None:
+        """Measure the objects of ([T,] [Z,] Y, X) labels, in px of the image."""
+        dims = min(labels.ndim, self.image.dims)
+        sampling = sampling_of(self.image.voxel_size, self.image.dims)[-dims:]
+        frames = labels.reshape(-1, *labels.shape[labels.ndim - dims + 1 :])
+        return object_diameter(frames, sampling)
 
     def predict(self, time: int, box: Box, factors: tuple[float, ...], report: Report) -> NDArray[np.float16]:
         """Compute the maps of a box, on the finer of the network's grid and the image's: (K, [Z,] Y, X)."""
         kept = self.kept.get((_key(time, box), factors))
         if kept is not None:
+            report(Progress(1, 1))
             return kept
         volume = self._select(time)
         shape = volume.shape[1:]
         margin = tuple(round(h / f) for h, f in zip(self._context(), factors, strict=True))
-        outer = grow(box, margin, shape)
+        # On the pooling grid of the whole image, so that a box gives what the whole image gives there.
+        outer = tuple(
+            slice(s.start - s.start % m, s.stop)
+            for s, m in zip(grow(box, margin, shape), self._per_axis(self.model.net_config.multiple(), 1), strict=True)
+        )
         crop = self.statistics.apply(volume[(slice(None), *outer)])
         size = zoomed_shape(crop.shape[1:], factors)
         maps = self._maps(resize_linear(crop, size), report)
@@ -281,8 +303,11 @@ class _Run:
         return maps[(slice(None), *inner)]
 
     def _context(self) -> tuple[int, ...]:
-        halo = exact_halo(self.model.net_config)
-        return (0, *halo) if self.image.dims > self.model.spec.dims else halo
+        return self._per_axis(exact_halo(self.model.net_config), 0)
+
+    def _per_axis(self, of_network: tuple[int, ...], of_planes: int) -> tuple[int, ...]:
+        """Give a figure of the network for each axis of the image."""
+        return (of_planes, *of_network) if self.image.dims > self.model.spec.dims else of_network
 
     def _maps(self, volume: NDArray[np.float32], report: Report) -> NDArray[np.float16]:
         """Run the network over (C, [Z,] Y, X); a 2D network over each plane."""
@@ -313,7 +338,7 @@ class _Run:
     def prediction(self, maps: tuple[NDArray[np.float16], ...], box: Box, factors: Sequence[float]) -> Prediction:
         """Put the maps together with what decoding needs to know of their grid."""
         sampling = sampling_of(self.image.voxel_size, self.image.dims)
-        zoom = max(1.0, max(factors))
+        zoom = float(np.prod([max(1.0, f) for f in factors]))
         shape = tuple(s.stop - s.start for s in box)
         finer = tuple(s / max(1.0, f) for s, f in zip(sampling, factors, strict=True))
         relative = tuple(s / min(finer) for s in finer)

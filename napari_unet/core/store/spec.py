@@ -112,6 +112,8 @@ def _problem(spec: ModelSpec) -> str:
         return f"it is for {spec.dims!r} dimensions"
     if type(spec.channels) is not int or not 1 <= spec.channels <= 64:
         return f"it is for {spec.channels!r} channels"
+    if spec.colour == "luminance" and spec.channels != 1:
+        return f"it takes the luminance, which is one channel, but is for {spec.channels}"
     if spec.object_size is not None and not _is_positive(spec.object_size):
         return f"its object size is {spec.object_size!r}"
     size = spec.voxel_size
