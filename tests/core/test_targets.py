@@ -135,6 +135,18 @@ def test_weight_when_a_voxel_is_not_annotated_then_is_0_and_only_then(name, labe
         assert ((weight[1] > 0) == (annotated == 1)).all()
 
 
+@pytest.mark.parametrize("name", TARGETS)
+@given(labels=any_labels, data=st.data())
+def test_encode_when_labels_change_where_nothing_is_known_then_what_is_learned_stays(name, labels, data):
+    annotated = data.draw(hnp.arrays(np.uint8, labels.shape, elements=st.integers(0, 2)))
+    others = data.draw(hnp.arrays(np.int32, labels.shape, elements=st.integers(0, 4)))
+    changed = np.where(annotated > 0, labels, others)
+    one, other = (TARGETS[name].encode(x, annotated, (1.0,) * labels.ndim) for x in (labels, changed))
+    known = annotated > 0
+    np.testing.assert_array_equal(one.weight, other.weight)
+    np.testing.assert_array_equal(one.target[:, known], other.target[:, known])
+
+
 def test_weight_when_one_object_is_large_then_small_ones_count_more_within_bounds():
     labels = np.zeros((64, 64), np.int32)
     labels[:60, :40], labels[2:6, 44:48], labels[10:18, 44:52] = 1, 2, 3

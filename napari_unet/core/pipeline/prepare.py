@@ -46,6 +46,9 @@ class Prepared:
     weight: float
 
 
+LARGEST_VALUE = 6e4
+"""Of float16: one hot pixel in a dark image would otherwise become infinite."""
+
 MAX_KNOWN = 4096
 """Annotated voxels that are kept as possible patch centres."""
 
@@ -89,7 +92,7 @@ def prepare(sample: Sample, spec: ModelSpec, *, weight: float | None = None, res
     centres = _centres(labels if annotated is None else np.where(annotated > 0, labels, 0))
     known = _known(annotated, labels.shape)
     share = np.sqrt(max(1, len(centres))) if weight is None else weight
-    image = torch.from_numpy(volume.astype(np.float16))
+    image = torch.from_numpy(volume.clip(-LARGEST_VALUE, LARGEST_VALUE).astype(np.float16))
     return Prepared(image, torch.from_numpy(stack), centres, known, float(share))
 
 

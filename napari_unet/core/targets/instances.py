@@ -69,6 +69,8 @@ class Instances:
             The distance is that to the nearest voxel of another label, divided by the object's own maximum; the
             vector points to the object's centre of mass, in units of that maximum, clipped at length 2.
         """
+        if annotated is not None:
+            labels = np.where(annotated > 0, labels, 0)  # what is drawn where nothing is known must not teach
         ids, n = fastremap.renumber(np.ascontiguousarray(labels), in_place=False)
         ids = ids.astype(np.uint32, copy=False)
         n_objects = len(n) - (0 in n)

@@ -1,0 +1,87 @@
+"""From a sample to tensors: at the scale at which the network will segment, finite, and only what is annotated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.image import Image
+from napari_unet.core.pipeline.prepare import prepare
+from napari_unet.core.store.training_set import Sample
+from tests.core.phantoms import blobs, tiny_spec
+
+
+def test_prepare_when_the_sample_fits_then_stacks_vectors_maps_and_weights():
+    sample = blobs(n=5)
+    prepared = prepare(sample, tiny_spec())
+    assert prepared.image.shape == (1, 96, 96)
+    assert prepared.target.shape == (2 + 2 + 2, 96, 96)
+    np.testing.assert_array_equal(prepared.target[2] > 0.5, sample.labels > 0)
+    assert prepared.image.dtype == prepared.target.dtype == torch.float16
+    np.testing.assert_array_equal(np.sort(sample.labels[tuple(prepared.centres.T)]), np.arange(1, 6))
+
+
+@pytest.mark.parametrize(
+    ("spec", "voxel_size", "shape"),
+    [
+        ({}, None, (96, 96)),
+        ({"object_size": 32.0}, None, (192, 192)),
+        ({"object_size": 20.0}, None, (96, 96)),
+        ({"voxel_size": (0.5, 0.5)}, (1.0, 1.0), (192, 192)),
+        ({"voxel_size": (0.5, 0.5)}, (0.5, 1.0), (96, 192)),
+        ({"voxel_size": (0.5, 0.5)}, None, (96, 96)),
+        ({"object_size": None}, (9.0, 9.0), (96, 96)),
+    ],
+)
+def test_prepare_when_scales_differ_then_brings_the_sample_to_the_models(spec, voxel_size, shape):
+    sample = blobs()
+    sample = replace(sample, image=replace(sample.image, voxel_size=voxel_size))
+    prepared = prepare(sample, tiny_spec(**spec))
+    assert prepared.image.shape[1:] == prepared.target.shape[1:] == shape
+    assert prepare(sample, tiny_spec(**spec), rescale=False).image.shape[1:] == (96, 96)
+    assert torch.isfinite(prepared.target).all()
+
+
+def test_prepare_when_an_anisotropic_stack_is_rescaled_then_distances_stay_lengths():
+    sample = blobs(shape=(24, 64, 64), n=4, radius=8.0, voxel_size=(1.0, 1.0, 1.0))
+    spec = tiny_spec(dims=3, voxel_size=(2.0, 1.0, 1.0))
+    distance = prepare(sample, spec).target[3 + 1]
+    assert distance.shape == (12, 64, 64)
+    middle = prepare(sample, spec).centres[0]
+    column, row = distance[:, middle[1], middle[2]], distance[middle[0], middle[1]]
+    # half as many voxels upwards as sideways, each twice as long
+    assert (column > 0.5).sum() == pytest.approx((row > 0.5).sum() / 2, abs=1.5)
+
+
+def test_prepare_when_a_pixel_is_extremely_bright_then_stays_finite():
+    sample = blobs()
+    data = sample.image.data.astype(np.float64)
+    data[0, 0] = 1e9
+    prepared = prepare(replace(sample, image=replace(sample.image, data=data)), tiny_spec())
+    assert torch.isfinite(prepared.image).all()
+
+
+def test_prepare_when_partly_annotated_then_points_lie_only_where_something_is_known():
+    sample = blobs()
+    annotated = np.zeros(sample.labels.shape, np.uint8)
+    annotated[:, :40] = 1
+    prepared = prepare(replace(sample, annotated=annotated), tiny_spec(object_size=None))
+    assert (prepared.known[:, 1] < 40).all()
+    assert (prepared.centres[:, 1] < 40).all()
+    assert (prepared.target[-2:, :, 40:] == 0).all()
+
+
+def test_prepare_when_there_are_more_objects_then_the_sample_has_more_patches():
+    few, many = (prepare(blobs(n=n), tiny_spec()).weight for n in (2, 8))
+    assert few < many
+    assert prepare(blobs(), tiny_spec(), weight=0.25).weight == 0.25
+
+
+def test_prepare_when_channels_do_not_fit_then_is_refused():
+    image = Image(np.random.default_rng(0).random((2, 16, 16)), "CYX")
+    with pytest.raises(UserError, match="2 channels"):
+        prepare(Sample(image, np.zeros((16, 16), int)), tiny_spec())
