@@ -81,6 +81,7 @@ class Studio:
             self.viewer.theme = theme
             for index, name in enumerate(TABS):
                 self.unet.tabs.setCurrentIndex(index)
+                self.unet.models.list.setCurrentRow(0)
                 self.wait(0.5)
                 self.save(self.unet.grab(), f"{name}-{theme}")
         self.viewer.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 from napari_unet.app.session import Session
@@ -46,6 +46,7 @@ class UNetWidget(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer, runner: Runner | None = None) -> None:
         super().__init__()
         viewer = layers.unwrapped(viewer)
+        self._was_docked = False
         self._threads = ThreadRunner()
         self.session = Session(runner or self._threads)
         self.workspace = Workspace(viewer)
@@ -86,6 +87,14 @@ class UNetWidget(QWidget):
     def sizeHint(self) -> QSize:
         """Ask for a dock of 400 px."""
         return QSize(WIDTH, 720)
+
+    def event(self, event: QEvent | None) -> bool:
+        """End all jobs when napari takes the dock away: it only loses its parent then, and may never be destroyed."""
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            self._was_docked, was_docked = self.parent() is not None, self._was_docked
+            if was_docked and not self._was_docked:
+                self.shut_down()
+        return bool(super().event(event))
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Load torch in the background once the window has been drawn."""

@@ -253,10 +253,9 @@ class Results(QObject):
         self.touch()
 
     def close_links(self) -> None:
-        """Listen to the viewer and its layers no longer; the layers stay."""
+        """Listen to the viewer and its layers no longer; the layers stay. Touches nothing of Qt: it may be gone."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._viewer.layers.selection.events.active.disconnect(self._on_active)
         for end in self._ends.values():
             end()
         self._ends.clear()
-        self._settle.stop()

@@ -52,7 +52,10 @@ class ThreadRunner(QObject):
 
     def _post(self, job: Job[Any], update: Update | None, outcome: Outcome[Any] | None) -> None:
         self._mail.put((job, update, outcome))
-        self._arrived.emit()
+        try:
+            self._arrived.emit()
+        except RuntimeError:  # Qt's side of the runner went with the dock: `wait` reads the mail itself
+            return
 
     def _on_arrived(self) -> None:
         while not self._mail.empty():

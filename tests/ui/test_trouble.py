@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from qtpy.QtCore import QCoreApplication, QEvent
 
 from napari_unet.app import commands
 from napari_unet.app.jobs import JobState
@@ -180,6 +181,22 @@ def test_viewer_when_closed_while_training_then_the_job_is_given_up(
     assert job is not None
     qtbot.waitUntil(lambda: not job.is_running)
     assert job.state in (JobState.CANCELLED, JobState.SUPERSEDED)
+
+
+def test_dock_when_taken_away_while_training_then_the_job_is_given_up(
+    viewer: Viewer, segmented: UNetWidget, gate: Gate, qtbot: QtBot, told: Told
+) -> None:
+    dock = segmented
+    dock.session.accept(dock.results.need().key, [1])
+    dock.train.button.click()
+    assert gate.is_inside.wait(5)
+    viewer.window.remove_dock_widget(dock)
+    assert not any(t.name.startswith("napari-unet-job") for t in threading.enumerate())
+    viewer.layers.clear()
+    viewer.add_image(squares())
+    assert not told.errors
+    dock.deleteLater()
+    QCoreApplication.sendPostedEvents(dock, QEvent.Type.DeferredDelete)
 
 
 def test_close_when_a_job_runs_then_napari_would_ask_first(
