@@ -24,4 +24,5 @@ assert napari_unet.__version__ == version("napari-unet")
 manifest = PluginManifest.from_distribution("napari-unet")
 print(f"napari-unet {napari_unet.__version__}: imported, manifest '{manifest.name}' found")
 PYTHON
-venv/bin/napari-unet models list
+venv/bin/napari-unet models list | tee models.txt
+grep -q nuclei-2d models.txt || { echo "the wheel lacks the bundled model nuclei-2d" >&2; exit 1; }
