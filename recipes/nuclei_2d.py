@@ -14,24 +14,30 @@ import logging
 import os
 from dataclasses import replace
 from pathlib import Path
-
+from typing import TYPE_CHECKING
 
 from napari_unet.core.augment import IntensityRecipe, SpatialRecipe
-from napari_unet.core.base.progress import Progress
 from napari_unet.core.metrics.instances import Counts, average_precision, match_counts, pool
 from napari_unet.core.nets import preset
 from napari_unet.core.pipeline.prepare import Prepared, prepare
 from napari_unet.core.pipeline.recipe import Recipe
 from napari_unet.core.pipeline.segment import segment
+from napari_unet.core.pipeline.split import count_objects
 from napari_unet.core.pipeline.train import Row, train
 from napari_unet.core.pipeline.tune import tune
-from napari_unet.core.store.models import Model, initial_model, save_model
+from napari_unet.core.store.models import Model, initial_model, load_model, save_model
 from napari_unet.core.store.spec import ModelSpec
 from napari_unet.core.store.training_set import Sample, load_samples
 from napari_unet.core.targets import DecodeSettings
 
+if TYPE_CHECKING:
+    from napari_unet.core.base.progress import Progress
+
 SHARES = {"fluorescence": 0.6, "histology": 0.3, "brightfield": 0.1}
 """Of the patches: more of the rarer types than their number, so that none is forgotten."""
+
+CROWD = 0.75
+"""An image with more nuclei gives more patches, nearly in proportion: crowded ones are the hard ones."""
 
 OBJECT_SIZE = 20.0
 """px; close to the median of the training set, a little larger so that small nuclei keep their shape."""
@@ -78,11 +84,12 @@ def prepare_all(samples: list[Sample], types: dict[str, str], spec: ModelSpec) -
 
     The first pass over a new image runs before its object size is known, so the network must cope with both.
     """
-    counts = {kind: sum(types[s.name] == kind for s in samples) for kind in SHARES}
+    crowds = {sample.name: count_objects(sample) ** CROWD for sample in samples}
+    totals = {kind: sum(crowds[s.name] for s in samples if types[s.name] == kind) for kind in SHARES}
     prepared: list[Prepared] = []
     for sample in samples:
         kind = types[sample.name]
-        share = SHARES[kind] / max(1, counts[kind])
+        share = SHARES[kind] * crowds[sample.name] / totals[kind]
         scaled = prepare(sample, spec, weight=share)
         if scaled.image.shape[1:] == sample.labels.shape:
             prepared.append(scaled)
@@ -91,15 +98,16 @@ def prepare_all(samples: list[Sample], types: dict[str, str], spec: ModelSpec) -
     return prepared
 
 
-def make_recipe(seconds: float | None, steps: int | None, seed: int) -> Recipe:
-    """Choose patches, steps and augmentation."""
+def make_recipe(seconds: float | None, steps: int | None, seed: int, *, again: bool = False) -> Recipe:
+    """Choose patches, steps and augmentation; a second round goes on with smaller steps."""
     augment = (SpatialRecipe(scale=(0.7, 1.4)), IntensityRecipe(invert=0.03, colour=0.1, gray=0.2))
     return Recipe(
         patch=(192, 192),
         batch=8,
         steps=steps,
         seconds=seconds,
-        learning_rate=2.5e-3,
+        learning_rate=1.5e-3 if again else 2.5e-3,
+        decay_from=0.3 if again else 0.6,
         augment=augment,
         ema=0.998,
         seed=seed,
@@ -115,22 +123,31 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--start", type=Path, help="a model of this recipe, to go on from in a second round")
     parser.add_argument("--types", default=",".join(SHARES), help="types of images to learn from")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     model = learn(
         arguments.data,
         arguments.out.name,
-        make_recipe(arguments.seconds, arguments.steps, arguments.seed),
+        make_recipe(arguments.seconds, arguments.steps, arguments.seed, again=arguments.start is not None),
         checkpoint=arguments.out.with_name(arguments.out.name + "-checkpoint"),
         kinds=tuple(arguments.types.split(",")),
         limit=arguments.limit,
+        start=None if arguments.start is None else load_model(arguments.start),
     )
     save_model(model, arguments.out, half=True, overwrite=True)
 
 
 def learn(
-    data: Path, name: str, recipe: Recipe, *, checkpoint: Path | None, kinds: tuple[str, ...], limit: int | None = None
+    data: Path,
+    name: str,
+    recipe: Recipe,
+    *,
+    checkpoint: Path | None,
+    kinds: tuple[str, ...],
+    limit: int | None = None,
+    start: Model | None = None,
 ) -> Model:
     """Train on the images of some types."""
     if hasattr(os, "nice"):
@@ -146,7 +163,8 @@ def learn(
         if isinstance(row, Row) and row.step % 50 == 0:
             logging.info("step %d loss %.4f %.0f s", row.step, row.loss, row.seconds)
 
-    result = train(initial_model(spec, recipe.seed), prepared, recipe, report=report, checkpoint=checkpoint)
+    first = initial_model(spec, recipe.seed) if start is None else Model(spec, start.weights)
+    result = train(first, prepared, recipe, report=report, checkpoint=checkpoint)
     model = tune(result.model, samples[:: max(1, len(samples) // TUNE_ON)])
     facts = {"batch": recipe.batch, "patch": list(recipe.patch), "learning_rate": recipe.learning_rate}
     facts |= {"steps": result.steps, "seconds": round(result.seconds)}

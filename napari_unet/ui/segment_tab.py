@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Box = tuple[slice, ...]
 
-DECODED = ("threshold", "seed_threshold", "min_size")
+DECODED = ("threshold", "split_threshold", "min_size")
 """Options that only change how the kept network output becomes labels."""
 
 DECODE_AFTER_MS = 250

@@ -218,7 +218,9 @@ def test_decode_settings_when_unknown_then_are_refused(values):
 
 
 def test_decode_settings_when_written_and_read_then_are_the_same():
-    assert DecodeSettings.from_dict(DecodeSettings(0.4, 0.6, 3, 0.0).to_dict()) == DecodeSettings(0.4, 0.6, 3, 0.0)
+    assert DecodeSettings.from_dict(DecodeSettings(0.4, 0.6, 0.2, 3, 0.0).to_dict()) == DecodeSettings(
+        0.4, 0.6, 0.2, 3, 0.0
+    )
 
 
 def test_get_target_when_the_name_is_unknown_then_lists_the_targets():

@@ -38,13 +38,13 @@ class SegmentOptions:
         max=0.95,
         step=0.05,
     )
-    seed_threshold: float | None = _choice(
+    split_threshold: float | None = _choice(
         None,
         "Split threshold",
-        "How deep inside an object a seed lies: higher splits more, lower merges more.",
-        min=0.05,
-        max=0.95,
-        step=0.05,
+        "Touching objects are cut apart where the neck between them is deeper than this: lower splits more.",
+        min=0.01,
+        max=0.9,
+        step=0.02,
     )
     min_size: int | None = _choice(
         None, "Minimum size", "Objects with fewer voxels are removed.", unit="voxels", min=0, max=1_000_000, step=1

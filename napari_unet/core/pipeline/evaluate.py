@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +14,9 @@ from napari_unet.core.base.tiles import Box, grow
 from napari_unet.core.metrics.instances import average_precision, match_counts, pool
 from napari_unet.core.metrics.semantic import dice
 from napari_unet.core.pipeline.segment import Prediction, decode, segment
+from napari_unet.core.store.models import Model
 
 if TYPE_CHECKING:
-    from napari_unet.core.store.models import Model
     from napari_unet.core.store.training_set import Sample
     from napari_unet.core.targets import DecodeSettings
 
@@ -59,11 +59,9 @@ def score_kept(model: Model, kept: Sequence[Kept], settings: DecodeSettings | No
     float, 0..1
         Instances: mean of the pooled AP at IoU 0.5 and 0.75. Classes: mean Dice over those that occur.
     """
-    options = SegmentOptions()
     if settings is not None:
-        options = SegmentOptions(
-            threshold=settings.foreground, seed_threshold=settings.seed, min_size=settings.min_size
-        )
+        model = Model(replace(model.spec, decode=settings.to_dict()), model.weights)
+    options = SegmentOptions()
     if model.spec.target == "instances":
         return _instances(model, kept, options)
     return _classes(model, kept, options)

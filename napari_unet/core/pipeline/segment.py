@@ -182,7 +182,8 @@ def chosen_settings(tuned: DecodeSettings, options: SegmentOptions) -> DecodeSet
     """Take the model's tuned settings, and the user's where there are any."""
     return DecodeSettings(
         foreground=tuned.foreground if options.threshold is None else options.threshold,
-        seed=tuned.seed if options.seed_threshold is None else options.seed_threshold,
+        seed=tuned.seed,
+        split=tuned.split if options.split_threshold is None else options.split_threshold,
         min_size=tuned.min_size if options.min_size is None else options.min_size,
         smooth=tuned.smooth,
     )

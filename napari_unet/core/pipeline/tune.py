@@ -51,12 +51,14 @@ def tune(model: Model, samples: Sequence[Sample]) -> Model:
     return Model(replace(model.spec, decode=best.to_dict()), model.weights)
 
 
-def _position(settings: DecodeSettings, grid: Sequence[DecodeSettings]) -> tuple[int, int]:
-    """Give the row and column of settings on their grid."""
-    rows = sorted({one.foreground for one in grid})
-    columns = sorted({one.seed for one in grid})
-    return rows.index(settings.foreground), columns.index(settings.seed)
+AXES = ("foreground", "seed", "split")
+"""The settings that are tuned together."""
+
+
+def _position(settings: DecodeSettings, grid: Sequence[DecodeSettings]) -> list[int]:
+    """Give the place of settings on each axis of their grid."""
+    return [sorted({getattr(one, name) for one in grid}).index(getattr(settings, name)) for name in AXES]
 
 
 def _distance(one: DecodeSettings, other: DecodeSettings) -> float:
-    return abs(one.foreground - other.foreground) + abs(one.seed - other.seed)
+    return float(sum(abs(getattr(one, name) - getattr(other, name)) for name in AXES))

@@ -24,7 +24,9 @@ class DecodeSettings:
     foreground : float, 0..1
         Probability above which a voxel belongs to an object.
     seed : float, 0..1
-        Boundary distance above which a voxel is a seed: higher splits more, lower merges more.
+        Boundary distance that the middle of an object has to reach.
+    split : float, 0..1
+        Two middles are two objects where the distance falls by more than this between them: lower splits more.
     min_size : int, voxels
         Smaller objects are removed.
     smooth : float, voxels
@@ -32,12 +34,14 @@ class DecodeSettings:
     """
 
     foreground: float = 0.5
-    seed: float = 0.35
+    seed: float = 0.45
+    split: float = 0.16
     min_size: int = 10
     smooth: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (0 < self.foreground < 1 and 0 < self.seed < 1 and self.min_size >= 0 and self.smooth >= 0):
+        thresholds = (self.foreground, self.seed, self.split)
+        if not (all(0 < value < 1 for value in thresholds) and self.min_size >= 0 and self.smooth >= 0):
             raise UserError(f"The decode settings {self} are not possible.", "Use thresholds between 0 and 1.")
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,23 +12,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
-import cc3d
 import edt
 import fastremap
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.segmentation import watershed
 from torch import Tensor
 
 from napari_unet.core.targets.base import CUT, DecodeSettings, Encoded, Term
+from napari_unet.core.targets.basins import split_basins
 
 SIZE_WEIGHT = (0.3, 3.0)
 """Bounds of an object's weight median size / size: small objects count as much as large ones, within reason."""
-
-MIN_SEED = 3
-"""Voxels of a seed: smaller ones are noise of the distance map."""
 
 FACES: dict[int, Literal[4, 6]] = {2: 4, 3: 6}
 
@@ -119,7 +115,7 @@ class Instances:
         return torch.cat((logits[0:1].sigmoid(), logits[1:2].clamp(0, 1)))
 
     def decode(self, maps: NDArray[Any], settings: DecodeSettings, sampling: tuple[float, ...]) -> NDArray[np.int32]:
-        """Find seeds in the smoothed distance and flood the foreground from them.
+        """Flood the foreground from the peaks of the smoothed distance.
 
         Parameters
         ----------
@@ -139,25 +135,17 @@ class Instances:
         finest = min(sampling)
         sigma = [settings.smooth * finest / size for size in sampling]
         distance = ndimage.gaussian_filter(np.asarray(maps[1], dtype=np.float32), sigma)
-        seeds = _components((distance > settings.seed) & foreground, MIN_SEED)
-        labels = np.zeros(foreground.shape, np.int32)
-        if seeds.any():
-            labels = watershed(-distance, seeds, mask=foreground)  # type: ignore[no-untyped-call]
-        # Foreground that no seed reaches is dropped: on real images it is noise far more often than an object.
-        return _drop_small(labels.astype(np.int32), settings.min_size)
+        labels = split_basins(distance, foreground, seed=settings.seed, prominence=settings.split)
+        return _drop_small(labels, settings.min_size)
 
     def grid(self, start: DecodeSettings) -> list[DecodeSettings]:
-        """Give both thresholds around the usual values."""
+        """Give the thresholds around the usual values."""
         return [
-            replace(start, foreground=foreground, seed=seed)
+            replace(start, foreground=foreground, seed=seed, split=split)
             for foreground in (0.3, 0.4, 0.5, 0.6, 0.7)
-            for seed in (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)
+            for seed in (0.25, 0.35, 0.45, 0.55)
+            for split in (0.08, 0.12, 0.16, 0.2, 0.26)
         ]
-
-
-def _components(mask: NDArray[np.bool_], min_size: int) -> NDArray[np.int32]:
-    labels = cc3d.connected_components(mask, connectivity=FACES[mask.ndim], out_dtype=np.uint32)
-    return _drop_small(labels.astype(np.int32), min_size)
 
 
 def _drop_small(labels: NDArray[np.int32], min_size: int) -> NDArray[np.int32]:
