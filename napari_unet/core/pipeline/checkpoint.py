@@ -33,6 +33,14 @@ class TrainState:
         Of the sampler's draws.
     best : dict of str to Tensor
         The best state so far, empty without validation.
+    origin : str
+        What is trained on what; a checkpoint of another training is not gone on with.
+    step, seconds : int, float
+        Taken so far.
+    best_score, since_best : float, int
+        Of the validation: the best, and how often it was not reached since.
+    skipped, bad, rescues, rate_factor : int, int, int, float
+        Steps without a finite loss, in all and in a row; returns to the running mean, and their smaller learning rate.
     """
 
     net: nn.Module
@@ -40,11 +48,15 @@ class TrainState:
     optimizer: torch.optim.Optimizer
     generator: Generator
     best: dict[str, Tensor]
+    origin: str = ""
     step: int = 0
     seconds: float = 0.0
     best_score: float = -1.0
     since_best: int = 0
     skipped: int = 0
+    bad: int = 0
+    rescues: int = 0
+    rate_factor: float = 1.0
 
 
 def save_checkpoint(state: TrainState, folder: Path) -> Path:
@@ -62,13 +74,13 @@ def save_checkpoint(state: TrainState, folder: Path) -> Path:
     tensors["generator"] = state.generator.get_state()
     numbers = {name: getattr(state, name) for name in _NUMBERS}
     copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    data = safetensors.torch.save(copies, {"numbers": json.dumps(numbers)})
+    data = safetensors.torch.save(copies, {"numbers": json.dumps(numbers), "origin": state.origin})
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / CHECKPOINT_FILE, data)
     return folder / CHECKPOINT_FILE
 
 
-_NUMBERS = ("step", "seconds", "best_score", "since_best", "skipped")
+_NUMBERS = ("step", "seconds", "best_score", "since_best", "skipped", "bad", "rescues", "rate_factor")
 
 
 def load_checkpoint(state: TrainState, folder: Path) -> bool:
@@ -77,34 +89,49 @@ def load_checkpoint(state: TrainState, folder: Path) -> bool:
     Returns
     -------
     bool
-        False when there is none; `state` is then as it was.
+        False when there is none, or that of another training; `state` is then as it was.
 
     Raises
     ------
     ReadError
-        When there is one that cannot be read or is that of another network.
+        When there is one that cannot be read.
     """
     path = folder / CHECKPOINT_FILE
     if not path.is_file():
         return False
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
-            numbers = json.loads((file.metadata() or {})["numbers"])
+            facts = file.metadata() or {}
+            if facts.get("origin", state.origin) != state.origin:
+                return False
+            numbers = json.loads(facts["numbers"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        state.net.load_state_dict(_part(tensors, "net."))
-    except (safetensors.SafetensorError, KeyError, ValueError, RuntimeError, OSError) as error:
+        _restore(state, tensors, numbers)
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise ReadError(f"The checkpoint {path} cannot be used: {error}.", "Remove it to start anew.") from error
-    state.mean, state.best = _part(tensors, "mean."), _part(tensors, "best.")
+    return True
+
+
+def _restore(state: TrainState, tensors: dict[str, Tensor], numbers: dict[str, float]) -> None:
+    state.net.load_state_dict(_part(tensors, "net."))
+    like = state.net.state_dict()
+    state.mean = {name: _placed(value, like[name]) for name, value in _part(tensors, "mean.").items()}
+    state.best = {name: _placed(value, like[name]) for name, value in _part(tensors, "best.").items()}
     state.generator.set_state(tensors["generator"])
-    packed = state.optimizer.state_dict()
+    parameters = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in _part(tensors, "optimizer.").items():
         index, key = name.split(".", 1)
-        moments.setdefault(int(index), {})[key] = value
-    state.optimizer.load_state_dict({**packed, "state": moments})
+        moments.setdefault(int(index), {})[key] = _placed(value, parameters[int(index)]) if value.ndim else value
+    state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": moments})
     for name in _NUMBERS:
-        setattr(state, name, type(getattr(state, name))(numbers[name]))
-    return True
+        before = getattr(state, name)
+        setattr(state, name, type(before)(numbers.get(name, before)))
+
+
+def _placed(value: Tensor, like: Tensor) -> Tensor:
+    """Put a tensor on the device and into the memory layout that it had: fused optimizers read memory in order."""
+    return torch.empty_like(like).copy_(value)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ import numpy as np
 from napari_unet.core.augment import IntensityRecipe, SpatialRecipe
 from napari_unet.core.base.options import Budget, TrainOptions
 from napari_unet.core.base.tiles import round_up
+from napari_unet.core.pipeline.engine import valid_size
 
 if TYPE_CHECKING:
     from napari_unet.core.nets.config import NetConfig
@@ -95,7 +96,7 @@ def fine_tune_recipe(options: TrainOptions, config: NetConfig, n_cells: int, aug
     edge = options.patch or (128 if config.dims == 2 else 64)
     automatic = budget.steps is None and budget.seconds is None
     return Recipe(
-        patch=tuple(round_up(edge, m) for m in config.multiple()),
+        patch=_patch(config, (edge,) * config.dims),
         batch=options.batch or (4 if config.dims == 2 else 2),
         steps=(100 if few else 300) if automatic else budget.steps,
         seconds=budget.seconds,
@@ -120,10 +121,12 @@ def scratch_recipe(options: TrainOptions, config: NetConfig, samples: Sequence[P
     budget = Budget.parse(options.budget)
     largest = options.patch or (256 if config.dims == 2 else 64)
     typical = np.median([sample.image.shape[1:] for sample in samples], axis=0)
-    patch = tuple(round_up(min(largest, int(n)), m) for n, m in zip(typical, config.multiple(), strict=True))
+    batch = options.batch or (8 if config.dims == 2 else 2)
+    # A single patch needs more than one voxel at the coarsest level: the batch norm takes their deviation.
+    least = [2 * m if batch == 1 else m for m in config.multiple()]
     return Recipe(
-        patch=patch,
-        batch=options.batch or (8 if config.dims == 2 else 2),
+        patch=_patch(config, [max(min(largest, int(n)), one) for n, one in zip(typical, least, strict=True)]),
+        batch=batch,
         steps=2000 if budget.steps is None and budget.seconds is None else budget.steps,
         seconds=budget.seconds,
         learning_rate=options.learning_rate or 2e-3,
@@ -134,3 +137,13 @@ def scratch_recipe(options: TrainOptions, config: NetConfig, samples: Sequence[P
         device=options.device,
         ema=0.995,
     )
+
+
+def _patch(config: NetConfig, edges: Sequence[int]) -> tuple[int, ...]:
+    """Round the edges of a patch to what the network takes; unpadded ones need all of their margin."""
+    multiple = config.multiple()
+    if config.padding == "same":
+        return tuple(round_up(edge, m) for edge, m in zip(edges, multiple, strict=True))
+    margins = [read - out for read, out in (valid_size(config, axis, 1) for axis in range(config.dims))]
+    wanted = [max(2 * m, edge - margin) for m, edge, margin in zip(multiple, edges, margins, strict=True)]
+    return tuple(valid_size(config, axis, length)[0] for axis, length in enumerate(wanted))

@@ -9,6 +9,7 @@ B. Polyak, A. Juditsky, SIAM J. Control Optim. 1992, doi:10.1137/0330046.
 from __future__ import annotations
 
 import copy
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -139,8 +140,8 @@ def train(
     """
     run = _Run(model, samples, recipe, rate)
     if checkpoint is not None:
+        run.state.origin = _origin(model, samples, recipe)
         load_checkpoint(run.state, checkpoint)
-        run.network.train(True)
     run.freeze_if_needed()
     stopped, saved = False, time.monotonic()
     try:
@@ -182,7 +183,6 @@ class _Run:
         self.started = time.monotonic()
         self.history: list[Row] = []
         self.smooth: float | None = None
-        self.bad, self.rescues, self.rate_factor = 0, 0, 1.0
 
     def elapsed(self) -> float:
         """Give the seconds of training, those before a resume included."""
@@ -215,12 +215,14 @@ class _Run:
         state, recipe = self.state, self.recipe
         self.freeze_if_needed()
         for group in state.optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * self.rate_factor * _schedule(self.fraction(), recipe)
+            group["lr"] = recipe.learning_rate * state.rate_factor * _schedule(self.fraction(), recipe)
         loss = self._learn(self.sampler.draw())
         state.step += 1
         # Early on the mean follows closely, so that the random start is forgotten.
         decay = min(recipe.ema, (1 + state.step) / (10 + state.step))
-        if loss is not None:
+        if loss is None:
+            self._forget_batch()
+        else:
             self.smooth = loss if self.smooth is None else 0.9 * self.smooth + 0.1 * loss
             with torch.no_grad():
                 for name, value in self.network.state_dict().items():
@@ -235,7 +237,7 @@ class _Run:
         layout = torch.channels_last if batch.image.ndim == 4 else torch.channels_last_3d
         image = batch.image.to(self.device).to(memory_format=layout)
         batch = replace(batch, target=batch.target.to(self.device), weight=batch.weight.to(self.device))
-        half = self.dtype != torch.float32
+        half = self.dtype != torch.float32 and not self.state.rescues
         with torch.autocast(self.device.type, self.dtype) if half else nullcontext():
             logits = self.network(image)
         loss = self.loss(logits.float(), batch)
@@ -244,27 +246,31 @@ class _Run:
             norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
             if bool(torch.isfinite(norm)):
                 self.state.optimizer.step()
-                self.bad = 0
+                self.state.bad = 0
                 return float(loss.detach())
-        self.bad += 1
-        self.state.skipped += 1
-        if self.bad >= MOST_SKIPPED:
-            self._rescue()
         return None
+
+    def _forget_batch(self) -> None:
+        """Skip a batch that gave no number; the norms may have counted it already."""
+        for name, value in self.network.named_buffers():
+            value.copy_(self.state.mean[name])
+        self.state.bad += 1
+        self.state.skipped += 1
+        if self.state.bad >= MOST_SKIPPED:
+            self._rescue()
 
     def _rescue(self) -> None:
         """Go back to the running mean, which has only seen finite steps, with smaller steps in fp32."""
-        self.rescues += 1
-        if self.rescues > MOST_RESCUES:
+        self.state.rescues += 1
+        if self.state.rescues > MOST_RESCUES:
             raise UserError(
                 "The training does not converge: its loss is not a number.",
                 "Check the image for extreme values, or choose a smaller learning rate. The model is unchanged.",
             )
         self.network.load_state_dict(self.state.mean)
         self.state.optimizer.state.clear()
-        self.rate_factor *= 0.5
-        self.dtype = torch.float32
-        self.bad = 0
+        self.state.rate_factor *= 0.5
+        self.state.bad = 0
 
     def _validate(self) -> float | None:
         state = self.state
@@ -286,6 +292,15 @@ class _Run:
         model = self._as_model(self.state.best if validated else self.state.mean)
         best = self.state.best_score if validated else None
         return TrainResult(model, tuple(self.history), stopped, best, self.state.step, self.elapsed())
+
+
+def _origin(model: Model, samples: Sequence[Prepared], recipe: Recipe) -> str:
+    """Give a digest of what is trained on what, whatever the budget: it may grow when a training goes on."""
+    digest = hashlib.sha256(repr(replace(recipe, steps=None, seconds=None)).encode())
+    tensors = [*model.weights.values(), *(part for sample in samples for part in (sample.image, sample.target))]
+    for tensor in tensors:
+        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _schedule(fraction: float, recipe: Recipe) -> float:
