@@ -17,7 +17,11 @@ NOT_PASSIVE = ("latency", "hippocampus")
 
 def main() -> int:
     """Run the benchmarks named on the command line; 1 when one failed or missed its target."""
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
+    unknown = sorted({*arguments.names} - {*BENCHMARKS})
+    if unknown:
+        parser.error(f"there is no {', '.join(unknown)}; choose from {', '.join(BENCHMARKS)}")
     settings = Settings(arguments.quick, arguments.data, arguments.model, arguments.seconds, arguments.cache)
     failed = [name for name in arguments.names or BENCHMARKS if not _run(name, settings)]
     if not settings.quick:
@@ -29,7 +33,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--quick", action="store_true", help="small and short; the results are not kept")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the data sets")
     parser.add_argument("--model", default="nuclei-2d", help="name or folder of the model to measure")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Generic, ParamSpec, TypeVar
 
-import psutil
+import psutil  # type: ignore[import-untyped]  # published without types
 
 P = ParamSpec("P")
 T = TypeVar("T")

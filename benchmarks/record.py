@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import psutil
+import psutil  # type: ignore[import-untyped]  # published without types
 
 from napari_unet.app.library import find_model
 from napari_unet.core.base.errors import UserError
@@ -150,7 +150,7 @@ def machine() -> dict[str, str | int | float]:
     return {
         "processor": _processor(),
         "cores": os.cpu_count() or 1,
-        "memory, GiB": round(psutil.virtual_memory().total / 2**30),
+        "memory in GiB": round(psutil.virtual_memory().total / 2**30),
         "load": round(psutil.getloadavg()[0], 2),
         "system": platform.system(),
         "python": platform.python_version(),
