@@ -31,7 +31,13 @@ from napari_unet.core.io import write_labels
 from napari_unet.core.metrics.semantic import dice
 
 MODEL = "nuclei-2d"
-REGION = (slice(330, 490), slice(160, 330))
+# Four regions that hold glands and the tissue between them: enough to keep one out of the training and judge on it.
+REGIONS = (
+    (slice(335, 455), slice(190, 310)),
+    (slice(60, 160), slice(395, 495)),
+    (slice(290, 390), slice(50, 150)),
+    (slice(190, 290), slice(240, 340)),
+)
 BUDGET = "15s"
 DEFAULT_FOLDER = Path("napari-unet-demo")
 OUTLINE = (255, 235, 0)
@@ -53,7 +59,7 @@ class Demo:
     n_before, n_after : int
         Nuclei found at first and at the end.
     agreement_before, agreement_after : float, 0 to 1
-        Dice with the blue stain outside the corrected region.
+        Dice with the blue stain outside the corrected regions.
     training : Training
         How the fine-tuning ended.
     """
@@ -115,12 +121,14 @@ def run(out: Path, model: str | Path = MODEL, budget: str = BUDGET) -> Demo:
     first = _segment(image, folder)
     say(f"Segmented with '{first.model}': {_n_objects(first.labels)} nuclei.")
     blue = stand_in.blue_nuclei(image)
-    labels, counts = stand_in.correct(first.labels, blue, REGION)
+    labels, counts = stand_in.correct(first.labels, blue, REGIONS)
     say(
-        "Nobody has drawn the truth of this image. In one region a rule plays the person who corrects, by what the "
+        "Nobody has drawn the truth of this image. In four regions a rule plays the person who corrects, by what the "
         f"blue stain shows: {counts['kept']} nuclei kept, {counts['deleted']} deleted, {counts['drawn']} drawn."
     )
-    corrections = annotations.mark_done(annotations.start(first.labels), REGION)
+    corrections = annotations.start(first.labels)
+    for region in REGIONS:
+        corrections = annotations.mark_done(corrections, region)
     with tempfile.TemporaryDirectory() as place:
         request = FineTuneRequest(
             folder,
@@ -145,9 +153,9 @@ def run(out: Path, model: str | Path = MODEL, budget: str = BUDGET) -> Demo:
         _agreement(second.labels, blue),
         training,
     )
-    say(f"Segmented again, with the corrected region kept as it is: {found.n_after} nuclei.")
+    say(f"Segmented again, with the corrected regions kept as they are: {found.n_after} nuclei.")
     say(
-        f"Agreement with the blue stain outside that region (Dice): {found.agreement_before:.2f} before, "
+        f"Agreement with the blue stain outside those regions (Dice): {found.agreement_before:.2f} before, "
         f"{found.agreement_after:.2f} after."
     )
     say("Wrote " + ", ".join(str(path) for path in files))
@@ -181,7 +189,7 @@ def _judgement(training: Training) -> str:
     if training.folder is None:
         return f"Fine-tuned, but it scored lower on held-out corrections ({scores}): the old model stays."
     if np.isnan(training.before):
-        return "Fine-tuned on the region; it holds too little to keep some of it out for a comparison."
+        return "Fine-tuned on the regions; they hold too little to keep some of it out for a comparison."
     return f"Fine-tuned. Score on {training.n_held_out} held-out corrections ({training.held_out}): {scores}."
 
 
@@ -190,8 +198,7 @@ def _n_objects(labels: NDArray[np.int32]) -> int:
 
 
 def _agreement(labels: NDArray[np.int32], blue: NDArray[np.int32]) -> float:
-    outside = np.ones(labels.shape, bool)
-    outside[REGION] = False
+    outside = ~stand_in.mask_of(REGIONS, labels.shape)
     return dice(labels[outside], blue[outside])
 
 
@@ -209,13 +216,12 @@ def _write(out: Path, image: Image, labels: NDArray[np.int32], states: Mapping[i
 
 
 def overlay(image: Image, labels: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """Draw the outlines of the objects, and the corrected region, over a colour image at twice its size: (Y, X, 3)."""
+    """Draw the outlines of the objects, and the corrected regions, over a colour image at twice its size: (Y, X, 3)."""
     pixels: NDArray[np.uint8] = np.moveaxis(image.data, 0, -1).repeat(2, axis=0).repeat(2, axis=1)
     large = labels.repeat(2, axis=0).repeat(2, axis=1)
     inner = ndi.grey_erosion(large, 3) != ndi.grey_dilation(large, 3)
     pixels[inner & (large > 0)] = OUTLINE
-    frame = np.zeros(large.shape, bool)
-    frame[tuple(slice(2 * s.start, 2 * s.stop) for s in REGION)] = True
+    frame = stand_in.mask_of(REGIONS, labels.shape).repeat(2, axis=0).repeat(2, axis=1)
     pixels[frame & ~ndi.binary_erosion(frame, iterations=2)] = REGION_OUTLINE
     return pixels
 

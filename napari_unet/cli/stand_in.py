@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from napari_unet.core.base.image import Image
 
+Regions = tuple[tuple[slice, ...], ...]
+
 BLUE_SHARE = 0.85
 """Share of Otsu's threshold from which a pixel is blue: pale nuclei count too."""
 SMALLEST_PX = 40
@@ -64,15 +66,15 @@ def blue_nuclei(image: Image) -> NDArray[np.int32]:
 
 
 def correct(
-    labels: NDArray[np.int32], blue: NDArray[np.int32], region: tuple[slice, ...]
+    labels: NDArray[np.int32], blue: NDArray[np.int32], regions: Regions
 ) -> tuple[NDArray[np.int32], dict[str, int]]:
-    """Correct the objects of a region as a person would who trusts the blue spots.
+    """Correct the objects of some regions as a person would who trusts the blue spots.
 
     Parameters
     ----------
     labels, blue : (Y, X) int32
         The prediction and the spots of `blue_nuclei`.
-    region : tuple of slice
+    regions : tuple of boxes
         Where it is looked; objects whose centre lies outside stay as they are.
 
     Returns
@@ -83,7 +85,7 @@ def correct(
         Objects ``kept``, ``deleted`` and ``drawn``.
     """
     corrected = labels.copy()
-    mine, spots = _centred_in(labels, region), _centred_in(blue, region)
+    mine, spots = _centred_in(labels, regions), _centred_in(blue, regions)
     ids, spot_ids, iou = overlaps(labels, blue)
     right = set(ids[iou >= AGREES].tolist()) & mine
     seen = set(spot_ids[iou >= AGREES].tolist())
@@ -98,12 +100,17 @@ def correct(
     return corrected, {"kept": len(right), "deleted": len(mine - right), "drawn": drawn}
 
 
-def _centred_in(labels: NDArray[np.int32], region: tuple[slice, ...]) -> set[int]:
-    """Give the numbers of the objects whose centre lies in the region."""
-    ids = [int(one) for one in np.unique(labels) if one]
-    centres = ndi.center_of_mass(np.ones(labels.shape, bool), labels, ids)
-    return {
-        one
-        for one, centre in zip(ids, centres, strict=True)
-        if all(part.start <= c < part.stop for part, c in zip(region, centre, strict=True))
-    }
+def mask_of(regions: Regions, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Draw regions as one mask of a shape."""
+    mask = np.zeros(shape, bool)
+    for region in regions:
+        mask[region] = True
+    return mask
+
+
+def _centred_in(labels: NDArray[np.int32], regions: Regions) -> set[int]:
+    """Give the numbers of the objects whose centre lies in a region."""
+    ids = np.unique(labels[labels > 0])
+    centres = np.array(ndi.center_of_mass(np.ones(labels.shape, bool), labels, ids)).reshape(-1, labels.ndim)
+    inside = mask_of(regions, labels.shape)[tuple(centres.astype(int).T)]
+    return set(ids[inside].tolist())

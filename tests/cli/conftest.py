@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 
 from napari_unet.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+torch.set_num_threads(1)  # two threads on a busy machine wait for each other
 
 
 @dataclass(frozen=True)

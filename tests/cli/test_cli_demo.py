@@ -19,7 +19,7 @@ from napari_unet.core.io import read_labels
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WHOLE = (slice(0, 40), slice(0, 60))
+WHOLE = ((slice(0, 40), slice(0, 60)),)
 
 
 def test_demo_when_run_then_writes_labels_picture_and_table_that_agree(
@@ -106,7 +106,7 @@ def test_correct_when_objects_lie_outside_of_the_region_then_they_stay() -> None
     predicted = _discs((1, 10, 10, 6), (2, 30, 10, 6))
     blue = _discs((8, 20, 45, 6))
 
-    corrected, counts = stand_in.correct(predicted, blue, (slice(0, 20), slice(0, 20)))
+    corrected, counts = stand_in.correct(predicted, blue, ((slice(0, 20), slice(0, 20)),))
 
     assert counts == {"kept": 0, "deleted": 1, "drawn": 0}
     np.testing.assert_array_equal(corrected, np.where(predicted == 2, 2, 0))
