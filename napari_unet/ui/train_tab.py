@@ -9,23 +9,25 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
+from napari_unet.app.jobs import Job
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.ui import messages
 from napari_unet.ui.forms import OptionsForm, enlarge, folding
+from napari_unet.ui.look import Look, look
 from napari_unet.ui.outcome import describe_outcome
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
 
     from napari_unet.app.commands import Training
-    from napari_unet.app.jobs import Job
     from napari_unet.app.session import Session
     from napari_unet.ui.loss_plot import LossPlot
     from napari_unet.ui.results import Results
     from napari_unet.ui.workspace import Workspace
 
 SCRATCH = ("net", "target", "dims")
+LOOK = "look at the corrections"
 LOOK_AFTER_MS = 400  # looking at all corrections takes a moment; not while the user still paints
 
 
@@ -42,6 +44,7 @@ class TrainTab(QWidget):
         super().__init__()
         self._workspace, self._results, self._session = workspace, results, session
         self._job: Job[Training] | None = None
+        self._was_training = False
         self.plot: LossPlot | None = None
         self.sources, self.warnings, self.outcome = QLabel(), QLabel(), QLabel()
         for label in (self.sources, self.warnings, self.outcome):
@@ -117,37 +120,46 @@ class TrainTab(QWidget):
     # ------------------------------------------------------------ showing
 
     def refresh(self) -> None:
-        """Say anew what would be learnt from."""
-        labels = self._results.all_labels()
+        """Look anew at what would be learnt from; said when that has been found out."""
         try:
-            said = self._session.summary(labels).text
-            problems = self._session.problems(labels)
+            snapshots = self._session.snapshots(self._results.all_labels())
         except UserError as error:
             self.sources.setText(str(error))
             return
-        self.sources.setText(f"Learns from: {said}.")
-        self.warnings.setText("\n".join(f"\u2022 {p.text} {p.hint}" for p in problems))
-        self.warnings.setVisible(bool(problems))
+        job: Job[Look] = Job("Look at the corrections", LOOK, exclusive=False)
+        self._session.jobs.start(look, snapshots, job, on_done=self._on_looked)
+
+    def _on_looked(self, found: Look) -> None:
+        self.sources.setText(f"Learns from: {found.summary.text}.")
+        self.warnings.setText("\n".join(f"\u2022 {p.text} {p.hint}" for p in found.problems))
+        self.warnings.setVisible(bool(found.problems))
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Look at the corrections again whenever the tab is opened."""
         super().showEvent(event)
         self.refresh()
+        QTimer.singleShot(0, self._make_plot)  # now, so that nothing is left to load when Fine-tune is pressed
 
     def _on_changed(self) -> None:
-        is_training = self._job is not None and self._job.is_running
-        if self.isVisible() and not is_training:  # looking costs time that the brush and the training need
+        if self.isVisible() and not self._is_training:  # looking costs time that the brush and the training need
             self._look.start()
+
+    @property
+    def _is_training(self) -> bool:
+        return self._job is not None and self._job.is_running
 
     def _on_jobs(self) -> None:
         jobs = self._session.jobs
-        is_training = self._job is not None and self._job.is_running
+        is_training = self._is_training
         self.button.setEnabled(not jobs.is_busy)
         self.train_new.setEnabled(not jobs.is_busy)
-        self.stop.setEnabled(is_training)
-        self.discard.setEnabled(is_training)
+        job = self._job
+        self.stop.setEnabled(is_training and job is not None and not job.is_stop_requested)
+        self.discard.setEnabled(is_training and job is not None and not job.is_cancel_requested)
         self._on_model(self._session.model or "")
-        self._on_changed()
+        if self._was_training and not is_training:
+            self._on_changed()
+        self._was_training = is_training
 
     def _on_model(self, name: str) -> None:
         self.back.setEnabled(self._session.previous_model is not None and not self._session.jobs.is_busy)
@@ -163,8 +175,7 @@ class TrainTab(QWidget):
         with messages.told():
             options = self.options.value()
             self._begin()
-            self._job = self._session.fine_tune(self._results.all_labels(), options, on_payload=self._on_row)
-            self._on_jobs()
+            self._started(self._session.fine_tune(self._results.all_labels(), options, on_payload=self._on_row))
 
     def _on_scratch(self) -> None:
         with messages.told():
@@ -172,17 +183,28 @@ class TrainTab(QWidget):
             options = replace(self.options.value(), **{name: getattr(chosen, name) for name in SCRATCH})
             self._begin()
             title = self.new_name.text().strip() or "my-model"
-            self._job = self._session.train(self._results.all_labels(), options, title, on_payload=self._on_row)
-            self._on_jobs()
+            labels = self._results.all_labels()
+            self._started(self._session.train(labels, options, title, on_payload=self._on_row))
 
     def _begin(self) -> None:
         self.outcome.hide()
+        self._make_plot()
+        if self.plot is not None:
+            self.plot.clear_rows()
+
+    def _started(self, job: Job[Training]) -> None:
+        self._job = job
+        if self.plot is not None:
+            self.plot.show()
+        self._on_jobs()
+
+    def _make_plot(self) -> None:
         if self.plot is None:
             from napari_unet.ui.loss_plot import LossPlot  # pyqtgraph would slow the opening of the dock
 
             self.plot = LossPlot(self._workspace.viewer.theme)
+            self.plot.hide()
             self._plot_place.addWidget(self.plot)
-        self.plot.clear_rows()
 
     def _on_row(self, row: Any) -> None:
         if self.plot is not None:
@@ -191,12 +213,12 @@ class TrainTab(QWidget):
     def _on_stop(self) -> None:
         if self._job is not None:
             self._job.request_stop()
-            self.stop.setEnabled(False)
+            self._on_jobs()
 
     def _on_discard(self) -> None:
         if self._job is not None:
             self._job.cancel()
-            self.discard.setEnabled(False)
+            self._on_jobs()
 
     def _on_training_ended(self, training: Training) -> None:
         self._say(describe_outcome(training, self._session.model or training.name))

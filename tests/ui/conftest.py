@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
 
 MODEL = "blobs"
+LIMIT_MS = 60_000
 
 
 @dataclass(frozen=True)
@@ -136,4 +137,9 @@ def segmented(viewer: Viewer, blobs: str, dock: UNetWidget, qtbot: QtBot) -> UNe
 def press(dock: UNetWidget, qtbot: QtBot) -> None:
     """Press Segment and wait for the labels."""
     dock.segment.button.click()
-    qtbot.waitUntil(lambda: not dock.session.jobs.is_busy)
+    wait_idle(dock, qtbot)
+
+
+def wait_idle(dock: UNetWidget, qtbot: QtBot) -> None:
+    """Wait for the end of the job; the limit is for a machine that does much else."""
+    qtbot.waitUntil(lambda: not dock.session.jobs.is_busy, timeout=LIMIT_MS)

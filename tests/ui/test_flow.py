@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_unet.ui import layers
-from tests.ui.conftest import press, squares
+from tests.ui.conftest import LIMIT_MS, press, squares, wait_idle
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -41,9 +41,9 @@ def test_round_when_segmented_corrected_and_trained_then_the_corrections_survive
 
     dock.tabs.setCurrentIndex(2)
     dock.train.refresh()
-    assert "1 accepted" in dock.train.sources.text()
+    qtbot.waitUntil(lambda: "1 accepted" in dock.train.sources.text(), timeout=LIMIT_MS)
     dock.train.button.click()
-    qtbot.waitUntil(lambda: not dock.session.jobs.is_busy)
+    wait_idle(dock, qtbot)
     assert dock.session.model == "blobs-ft-1"
     assert "0.610" in dock.train.outcome.text()
     assert "0.720" in dock.train.outcome.text()
@@ -79,7 +79,7 @@ def test_threshold_when_changed_then_the_kept_output_is_decoded_again(segmented:
     dock = segmented
     assert labels_of(dock)[5, 5]
     dock.segment.options.widgets["threshold"].value = 0.8
-    qtbot.waitUntil(lambda: not labels_of(dock)[5, 5])
+    qtbot.waitUntil(lambda: not labels_of(dock)[5, 5], timeout=LIMIT_MS)
     dock.correct.buttons["undo"].click()
     assert labels_of(dock)[5, 5]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from napari_unet.app.commands import Training
 from napari_unet.ui.loss_plot import LossPlot, with_breaks
 from napari_unet.ui.outcome import describe_outcome
-from tests.ui.conftest import Row
+from tests.ui.conftest import LIMIT_MS, Row
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -19,7 +19,7 @@ def test_plot_when_no_score_was_measured_then_only_the_loss_is_shown(qtbot: QtBo
     plot.add_row(Row(1, 0.5))
     assert not plot._score.isVisible()
     plot.add_row(Row(2, 0.4, 0.7))
-    qtbot.waitUntil(plot._score.isVisible)
+    qtbot.waitUntil(plot._score.isVisible, timeout=LIMIT_MS)
     plot.set_theme("dark")
     plot.clear_rows()
     assert plot.n_rows == 0

@@ -9,6 +9,7 @@ from napari_unet.app.jobs import Job, Jobs, JobState
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.progress import Progress
 from napari_unet.ui.thread_runner import ThreadRunner
+from tests.ui.conftest import LIMIT_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def runner(qtbot: QtBot) -> Iterator[ThreadRunner]:
     runner = ThreadRunner()
     yield runner
-    assert runner.wait(5)
+    assert runner.wait(60)
 
 
 def test_run_when_a_job_ends_then_its_result_arrives_in_the_main_thread(qtbot: QtBot, runner: ThreadRunner) -> None:
@@ -28,7 +29,7 @@ def test_run_when_a_job_ends_then_its_result_arrives_in_the_main_thread(qtbot: Q
     seen: list[tuple[JobState, int]] = []
     job.ended.connect(lambda state: seen.append((state, threading.get_ident())))
     runner.run(lambda request, report, stop: threading.current_thread().name, None, job)
-    qtbot.waitUntil(lambda: bool(seen))
+    qtbot.waitUntil(lambda: bool(seen), timeout=LIMIT_MS)
     assert seen == [(JobState.DONE, threading.get_ident())]
     assert job.result is not None
     assert job.result.startswith("napari-unet-job-")
@@ -44,7 +45,7 @@ def test_run_when_a_job_reports_then_payloads_arrive_in_order(qtbot: QtBot, runn
     payloads: list[object] = []
     job.produced.connect(payloads.append)
     runner.run(count, 50, job)
-    qtbot.waitUntil(lambda: not job.is_running)
+    qtbot.waitUntil(lambda: not job.is_running, timeout=LIMIT_MS)
     assert payloads == list(range(50))
 
 
@@ -59,11 +60,11 @@ def test_run_when_torch_is_out_of_memory_then_the_next_job_can_start(qtbot: QtBo
     jobs.start(burst, None, Job("burst"), on_failed=failures.append)
     with pytest.raises(UserError):
         jobs.start(burst, None, Job("too early"))
-    qtbot.waitUntil(lambda: not jobs.is_busy)
+    qtbot.waitUntil(lambda: not jobs.is_busy, timeout=LIMIT_MS)
     assert "memory" in failures[0].message  # type: ignore[attr-defined]
     assert failures[0].hint  # type: ignore[attr-defined]
     jobs.start(lambda request, report, stop: 1, None, Job("next"))
-    qtbot.waitUntil(lambda: not jobs.is_busy)
+    qtbot.waitUntil(lambda: not jobs.is_busy, timeout=LIMIT_MS)
 
 
 def test_wait_when_jobs_are_cancelled_then_they_are_settled_without_an_event_loop(runner: ThreadRunner) -> None:
@@ -76,9 +77,9 @@ def test_wait_when_jobs_are_cancelled_then_they_are_settled_without_an_event_loo
 
     job: Job[None] = Job("forever")
     runner.run(forever, None, job)
-    assert is_running.wait(5)
+    assert is_running.wait(60)
     job.cancel()
-    assert runner.wait(5)
+    assert runner.wait(60)
     assert job.state is JobState.CANCELLED
 
 

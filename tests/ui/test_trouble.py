@@ -15,7 +15,7 @@ from napari_unet.app import commands
 from napari_unet.app.jobs import JobState
 from napari_unet.core.base.progress import Progress
 from napari_unet.ui import layers
-from tests.ui.conftest import find_blobs, press, squares
+from tests.ui.conftest import LIMIT_MS, find_blobs, press, squares, wait_idle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,10 +130,10 @@ def test_cancel_when_pressed_then_nothing_is_left_of_the_job(
     viewer.add_image(squares())
     dock.segment.button.click()
     assert not dock.segment.button.isEnabled()
-    qtbot.waitUntil(lambda: "waiting" in dock.job.what.text())
+    qtbot.waitUntil(lambda: "waiting" in dock.job.what.text(), timeout=LIMIT_MS)
     assert dock.job.bar.text() == "25 %"
     dock.job.cancel.click()
-    qtbot.waitUntil(lambda: not dock.session.jobs.is_busy)
+    wait_idle(dock, qtbot)
     assert dock.segment.button.isEnabled()
     assert len(viewer.layers) == 1
     assert not told.errors
@@ -144,10 +144,10 @@ def test_image_when_removed_during_its_job_then_the_result_is_dropped(
 ) -> None:
     viewer.add_image(squares())
     dock.segment.button.click()
-    assert gate.is_inside.wait(5)
+    assert gate.is_inside.wait(60)
     viewer.layers.clear()
     gate.is_open.set()
-    qtbot.waitUntil(lambda: not dock.session.jobs.is_busy)
+    wait_idle(dock, qtbot)
     assert not viewer.layers
     assert "removed" in told.infos[0]
     assert dock.segment.button.isEnabled()
@@ -158,12 +158,12 @@ def test_labels_when_removed_during_a_job_then_the_result_comes_on_a_new_layer(
 ) -> None:
     dock = segmented
     dock.segment.button.click()
-    assert gate.is_inside.wait(5)
+    assert gate.is_inside.wait(60)
     viewer.layers.remove(dock.results.need().labels)
     assert dock.results.current is None
     assert not dock.session.history.can_undo
     gate.is_open.set()
-    qtbot.waitUntil(lambda: not dock.session.jobs.is_busy)
+    wait_idle(dock, qtbot)
     assert layers.labels_array(dock.results.need().labels).any()
     assert not told.errors
 
@@ -174,12 +174,14 @@ def test_viewer_when_closed_while_training_then_the_job_is_given_up(
     dock = segmented
     dock.session.accept(dock.results.need().key, [1])
     dock.train.button.click()
-    assert gate.is_inside.wait(5)
+    assert gate.is_inside.wait(60)
     job = dock.session.jobs.running
     viewer.close()
-    qtbot.waitUntil(lambda: not any(t.name.startswith("napari-unet-job") for t in threading.enumerate()))
+    qtbot.waitUntil(
+        lambda: not any(t.name.startswith("napari-unet-job") for t in threading.enumerate()), timeout=LIMIT_MS
+    )
     assert job is not None
-    qtbot.waitUntil(lambda: not job.is_running)
+    qtbot.waitUntil(lambda: not job.is_running, timeout=LIMIT_MS)
     assert job.state in (JobState.CANCELLED, JobState.SUPERSEDED)
 
 
@@ -189,7 +191,7 @@ def test_dock_when_taken_away_while_training_then_the_job_is_given_up(
     dock = segmented
     dock.session.accept(dock.results.need().key, [1])
     dock.train.button.click()
-    assert gate.is_inside.wait(5)
+    assert gate.is_inside.wait(60)
     viewer.window.remove_dock_widget(dock)
     assert not any(t.name.startswith("napari-unet-job") for t in threading.enumerate())
     viewer.layers.clear()
@@ -204,10 +206,10 @@ def test_close_when_a_job_runs_then_napari_would_ask_first(
 ) -> None:
     viewer.add_image(squares(), name="mine")
     dock.segment.button.click()
-    assert gate.is_inside.wait(5)
+    assert gate.is_inside.wait(60)
     assert any("mine" in line for line in viewer.window._task_status_manager.get_status())
     gate.is_open.set()
-    qtbot.waitUntil(lambda: not dock.session.jobs.is_busy)
+    wait_idle(dock, qtbot)
     assert not viewer.window._task_status_manager.get_status()
 
 
@@ -223,10 +225,10 @@ def test_training_when_discarded_then_the_model_stays(
     dock = segmented
     dock.session.accept(dock.results.need().key, [1])
     dock.train.button.click()
-    assert gate.is_inside.wait(5)
+    assert gate.is_inside.wait(60)
     assert dock.train.stop.isEnabled()
     dock.train.discard.click()
-    qtbot.waitUntil(lambda: not dock.session.jobs.is_busy)
+    wait_idle(dock, qtbot)
     assert dock.session.model == "blobs"
     assert dock.train.button.isEnabled()
     assert not dock.train.stop.isEnabled()
