@@ -35,6 +35,12 @@ def test_object_diameter_when_objects_are_few_then_is_not_known(n):
     assert object_diameter(labels, (1.0, 1.0)) is None
 
 
+def test_object_diameter_when_numbers_are_huge_then_is_the_same():
+    labels, _ = balls((90, 90), 8, 8.0)
+    huge = np.where(labels > 0, labels.astype(np.int64) + 2**60, 0)
+    assert object_diameter(huge, (1.0, 1.0)) == object_diameter(labels, (1.0, 1.0))
+
+
 @given(sizes, sizes)
 def test_zoom_factor_when_given_any_sizes_then_is_1_or_brings_nearer_within_bounds(found, wanted):
     factor = zoom_factor(found, wanted)

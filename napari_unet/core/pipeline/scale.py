@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import cbrt, pi, sqrt
 from typing import Any
 
+import fastremap
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,8 +34,8 @@ def object_diameter(labels: NDArray[Any], sampling: tuple[float, ...]) -> float 
     float or None
         Of the circle or sphere of equal volume; None with too few objects.
     """
-    sizes = np.bincount(labels.ravel())[1:]
-    sizes = sizes[sizes > 0]
+    ids, counts = fastremap.unique(labels, return_counts=True)
+    sizes = counts[ids > 0]
     if len(sizes) < FEWEST:
         return None
     volume = float(np.median(sizes)) * float(np.prod(sampling)) / min(sampling) ** labels.ndim

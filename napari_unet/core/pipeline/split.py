@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cc3d
 import numpy as np
@@ -56,9 +56,10 @@ def split(samples: Sequence[Sample], *, semantic: bool = False) -> Split:
     if len(samples) >= SEVERAL:
         units, words = [[s] for s in samples], "images"
     else:
-        units, words = _regions(samples), "regions"
+        units, words = _regions(samples, semantic), "regions"
         if len(units) < SEVERAL:
-            units, words = [_half(samples, 0), _half(samples, 1)], "two folds of cells by place"
+            units = [[_restrict(sample, _side(sample, side, semantic)) for sample in samples] for side in (0, 1)]
+            words = "two halves by place" if semantic else "two folds of cells by place"
     # Dropping empty ones keeps a fold from having nothing to judge or to learn from.
     units = [u for u in ([s for s in unit if _teaches(s, semantic)] for unit in units) if u]
     if len(units) < 2:
@@ -86,42 +87,53 @@ def _teaches(sample: Sample, semantic: bool) -> bool:
     return count_objects(sample) > 0
 
 
-def _regions(samples: Sequence[Sample]) -> list[list[Sample]]:
+def _regions(samples: Sequence[Sample], semantic: bool) -> list[list[Sample]]:
     """Cut samples into the connected parts of what is annotated, largest first."""
     out = []
     for sample in samples:
         if sample.annotated is None:
             return []
         parts = cc3d.connected_components(sample.annotated > 0, connectivity=4 if sample.labels.ndim == 2 else 6)
+        if not semantic:
+            parts = np.where(parts == _home(sample.labels, parts), parts, 0)
         order = np.argsort(-np.bincount(parts.ravel())[1:]) + 1
         masked = [_restrict(sample, parts == number) for number in order]
         # Single accepted cells are not regions: they are split by place.
-        out += [[one] for one in masked if count_objects(one) >= SEVERAL]
+        out += [[one] for one in masked if semantic or count_objects(one) >= SEVERAL]
     return out
 
 
-def _half(samples: Sequence[Sample], side: int) -> list[Sample]:
-    """Keep the cells on one side of the middle, along the axis on which they lie widest apart."""
-    return [_restrict(sample, _side(sample, side)) for sample in samples]
+def _home(labels: NDArray[Any], parts: NDArray[Any]) -> NDArray[Any]:
+    """Give for each voxel the region that holds most of its object; background is at home where it lies."""
+    ids, voxels = np.unique(labels, return_inverse=True)
+    n = int(parts.max(initial=0)) + 1
+    shared = np.bincount(voxels.ravel() * n + parts.ravel(), minlength=len(ids) * n).reshape(len(ids), n)
+    shared[:, 0] = 0  # where nothing is annotated is no region
+    return np.where(labels > 0, shared.argmax(axis=1)[voxels.reshape(labels.shape)], parts)
 
 
-def _side(sample: Sample, side: int) -> NDArray[np.bool_]:
-    """Say which voxels belong to a side; a whole object lies on the side of its own middle."""
+def _side(sample: Sample, side: int, semantic: bool) -> NDArray[np.bool_]:
+    """Say which voxels lie on one side of the middle, along the axis on which what is annotated lies widest apart.
+
+    A whole object lies on the side of its own middle; classes are cut through.
+    """
     labels = sample.labels
-    known = labels > 0 if sample.annotated is None else (labels > 0) & (sample.annotated > 0)
-    index = np.nonzero(known)
+    known = np.ones(labels.shape, bool) if sample.annotated is None else sample.annotated > 0
+    index = np.nonzero(known if semantic else known & (labels > 0))
     if not len(index[0]):
         return np.zeros(labels.shape, bool)
-    ids, inverse = np.unique(labels[index], return_inverse=True)
-    counts = np.bincount(inverse)
-    centres = np.stack([np.bincount(inverse, axis) / counts for axis in index])
+    if semantic:
+        centres = np.stack(index)
+    else:
+        ids, inverse = np.unique(labels[index], return_inverse=True)
+        counts = np.bincount(inverse)
+        centres = np.stack([np.bincount(inverse, axis) / counts for axis in index])
     axis = int(np.argmax(np.ptp(centres, axis=1)))
     cut = float(np.median(centres[axis]))
     position = np.arange(labels.shape[axis]).reshape([-1 if a == axis else 1 for a in range(labels.ndim)])
     above = np.broadcast_to(position > cut, labels.shape).copy()
-    of_object = np.zeros(int(labels.max()) + 1, bool)
-    of_object[ids] = centres[axis] > cut
-    above[labels > 0] = of_object[labels[labels > 0]]
+    if not semantic:
+        above[labels > 0] = np.isin(labels[labels > 0], ids[centres[axis] > cut])
     return above if side else ~above
 
 
