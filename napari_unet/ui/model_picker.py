@@ -33,6 +33,7 @@ class ModelPicker(QComboBox):
         super().__init__(parent)
         self._workspace, self._session = workspace, session
         self._is_chosen = False
+        self._proposed: str | None = None
         shrink(self)
         guard_wheel(self)
         self.setToolTip("The network that segments. The Models tab says what each was trained on.")
@@ -53,6 +54,7 @@ class ModelPicker(QComboBox):
         self.setCurrentIndex(max(0, self.findData(self._session.model)))
 
     def _on_model(self, name: str) -> None:
+        self._is_chosen = self._is_chosen or name != self._proposed  # by the user here or in a list, or by a training
         self.refresh()
 
     def _on_activated(self, index: int) -> None:
@@ -63,12 +65,15 @@ class ModelPicker(QComboBox):
                 self._session.set_model(name)
 
     def _on_image(self) -> None:
-        if self._is_chosen or self._workspace.layer is None:
+        """Propose the model that fits the image best; one that was chosen stays as long as it fits."""
+        if self._workspace.layer is None:
             return
         try:
             image = self._workspace.image()
         except UserError:
             return  # the Segment tab says what is not clear
-        name = self._session.default_model(image)
+        chosen = (self._session.model,) if self._is_chosen else ()
+        name = library.best_model(image, prefer=chosen)
         if name is not None and name != self._session.model:
+            self._proposed = name
             self._session.set_model(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +52,12 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
     monkeypatch.setattr(messages.notifications, "show_error", said.errors.append)
     monkeypatch.setattr(messages.notifications, "show_info", said.infos.append)
     return said
+
+
+@pytest.fixture(autouse=True)
+def no_bundled_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Show the dock only the models of the test."""
+    monkeypatch.setattr(library, "bundled_folder", lambda: tmp_path / "bundled")
 
 
 def add_model(name: str, dims: int = 2) -> None:

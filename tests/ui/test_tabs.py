@@ -139,3 +139,22 @@ def test_card_when_a_text_holds_markup_then_it_is_shown_as_text(models_home: obj
 )
 def test_time_left_when_known_then_it_is_said_in_fitting_units(seconds: float | None, words: str) -> None:
     assert time_left(seconds) == words
+
+
+def test_model_when_the_image_changes_then_the_best_is_proposed_until_one_is_chosen(
+    viewer: Viewer, model: str, dock: UNetWidget
+) -> None:
+    add_model("stacks", dims=3)
+    flat = viewer.add_image(squares())
+    assert dock.session.model == model
+    viewer.add_image(squares((3, 40, 60)), axis_labels=("z", "y", "x"))
+    assert dock.session.model == "stacks"
+    viewer.layers.selection.active = flat
+    assert dock.session.model == model
+    dock.models.refresh()
+    dock.models.select("stacks")
+    dock.models.buttons["use"].click()
+    dock.models.select(model)
+    dock.models.buttons["use"].click()
+    viewer.layers.selection.active = viewer.layers[-1]
+    assert dock.session.model == model
