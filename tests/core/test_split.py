@@ -132,7 +132,7 @@ def test_split_when_there_is_one_image_then_two_folds_of_cells_by_place(annotate
 
 def test_split_when_numbers_are_huge_then_folds_are_the_same():
     sample = blobs(n=6)
-    huge = replace(sample, labels=np.where(sample.labels > 0, sample.labels + 2**60, 0))
+    huge = replace(sample, labels=np.where(sample.labels > 0, sample.labels.astype(np.int64) + 2**60, 0))
     for ours, theirs in zip(split([sample]).folds, split([huge]).folds, strict=True):
         np.testing.assert_array_equal(ours.train[0].annotated, theirs.train[0].annotated)
 
