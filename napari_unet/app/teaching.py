@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import edt
 import fastremap
 import numpy as np
+import scipy  # its parts load when first used: the dock opens without them
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
 from napari_unet.app.annotations import (
     Corrections,
@@ -175,7 +175,7 @@ def _rings(labels: Labels, ids: frozenset[int], voxel_size: Sequence[float] | No
     size = np.array(voxel_size if voxel_size is not None else (1.0,) * labels.ndim)
     chosen = np.where(_belongs(labels, ids), labels, 0)
     numbered, _ = fastremap.renumber(chosen, preserve_zero=True)
-    for index, box in enumerate(ndi.find_objects(numbered), start=1):
+    for index, box in enumerate(scipy.ndimage.find_objects(numbered), start=1):
         n_voxels = int(np.count_nonzero(numbered[box] == index))
         radius = max(RING * _diameter(n_voxels * float(size.prod()), labels.ndim), float(size.min()))
         near = tuple(

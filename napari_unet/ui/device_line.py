@@ -39,9 +39,10 @@ class DeviceLine(QLabel):
 
     def _ask(self) -> None:
         try:
-            from napari_unet.core.base.device import choose_device
+            from napari_unet.core.base.device import choose_device, warm_up
 
             device = choose_device()
+            warm_up()
         except (OSError, ImportError, RuntimeError) as error:
             message, hint = describe_error(error)
             self._tell(f"Device: {message}", hint)

@@ -109,3 +109,8 @@ def _fastest(conv: nn.Module, image: torch.Tensor) -> float:
         conv(image)
         times.append(time.process_time() - start)
     return min(times)
+
+
+def warm_up() -> None:
+    """Load what torch loads at the first training, a second of imports that would make the window stutter then."""
+    torch.optim.AdamW([torch.zeros(1, requires_grad=True)])

@@ -6,10 +6,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage as ndi
-from skimage.draw import line as draw_line
-from skimage.morphology import local_maxima
-from skimage.segmentation import watershed
+import scipy
+import skimage  # like scipy, its parts load when first used: the dock opens without them
 
 from napari_unet.core.base.errors import UserError
 
@@ -47,11 +45,11 @@ def cut_by_shape(mask: NDArray[np.bool_], parts: int, voxel_size: Sequence[float
         When the object has fewer bulges than `parts`.
     """
     padded = np.pad(mask, 1)
-    exact = ndi.distance_transform_edt(padded, sampling=voxel_size)
-    distance = ndi.gaussian_filter(exact, SMOOTHING_PX) * padded
-    peaks = local_maxima(distance)  # type: ignore[no-untyped-call] # scikit-image has no types
-    seeds = ndi.label(peaks & padded, np.ones((3,) * mask.ndim))[0]
-    basins: NDArray[np.int32] = watershed(-distance, seeds, mask=padded)  # type: ignore[no-untyped-call] # as above
+    exact = scipy.ndimage.distance_transform_edt(padded, sampling=voxel_size)
+    distance = scipy.ndimage.gaussian_filter(exact, SMOOTHING_PX) * padded
+    peaks = skimage.morphology.local_maxima(distance)  # type: ignore[no-untyped-call] # scikit-image has no types
+    seeds = scipy.ndimage.label(peaks & padded, np.ones((3,) * mask.ndim))[0]
+    basins: NDArray[np.int32] = skimage.segmentation.watershed(-distance, seeds, mask=padded)  # type: ignore[no-untyped-call] # as above
     pieces = _join_weakest(basins, distance, parts)[(slice(1, -1),) * mask.ndim]
     found = int(pieces.max())
     if found < parts:
@@ -66,7 +64,7 @@ def _join_weakest(basins: NDArray[np.int32], height: NDArray[np.float64], parts:
     """Join neighbouring basins, those with the least drop from the lower peak to their saddle first."""
     saddles = _saddles(basins, height)
     ids = [int(i) for i in np.unique(basins) if i]
-    peak = dict(zip(ids, ndi.maximum(height, basins, ids), strict=True)) if ids else {}
+    peak = dict(zip(ids, scipy.ndimage.maximum(height, basins, ids), strict=True)) if ids else {}
     member = np.arange(int(basins.max()) + 1)
     while len(peak) > parts and saddles:
         one, two = min(saddles, key=lambda pair: min(peak[pair[0]], peak[pair[1]]) - saddles[pair])
@@ -133,10 +131,10 @@ def cut_by_line(mask: NDArray[np.bool_], line: NDArray[np.float64]) -> NDArray[n
         drawn, wall = np.expand_dims(drawn, depth), np.expand_dims(wall, depth)
     if not (mask & drawn).any():
         raise UserError("The line does not touch the object.", "Draw it across the object.")
-    sides = ndi.label(~np.broadcast_to(wall, mask.shape))[0] * mask
+    sides = scipy.ndimage.label(~np.broadcast_to(wall, mask.shape))[0] * mask
     if len(np.unique(sides[sides > 0])) < 2:
         raise UserError("The line leaves the whole object on one side.", "Draw it across the object.")
-    nearest = ndi.distance_transform_edt(sides == 0, return_distances=False, return_indices=True)
+    nearest = scipy.ndimage.distance_transform_edt(sides == 0, return_distances=False, return_indices=True)
     pieces: NDArray[np.int32] = (sides[tuple(nearest)] * mask).astype(np.int32)
     return pieces
 
@@ -156,7 +154,7 @@ def _raster(line: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.boo
     drawn = np.zeros(shape, dtype=bool)
     points = np.rint(line).astype(int)
     for start, stop in pairwise(points):
-        rows, columns = draw_line(*start, *stop)  # type: ignore[no-untyped-call] # scikit-image has no types
+        rows, columns = skimage.draw.line(*start, *stop)  # type: ignore[no-untyped-call] # scikit-image has no types
         inside = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
         drawn[rows[inside], columns[inside]] = True
     return drawn

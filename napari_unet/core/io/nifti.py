@@ -6,7 +6,6 @@ import gzip
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nibabel as nib
 import numpy as np
 
 from napari_unet.core.base.errors import UserError
@@ -157,6 +156,8 @@ def _new_grid(array: NDArray[np.integer], like: Image | None) -> Any:
     affine = np.diag([*mm, *[1.0] * (4 - len(mm))])
     if like is not None and "T" in like.label_axes and "Z" not in like.label_axes:
         array = array[:, :, np.newaxis]  # the third axis of a NIfTI is always Z
+    import nibabel as nib  # slow to load, and the dock opens without it
+
     image: Any = nib.Nifti1Image(array, affine)  # type: ignore[no-untyped-call]  # published half typed
     image.header.set_xyzt_units("mm")
     return _as_label_map(image, array.dtype)
@@ -170,6 +171,8 @@ def _as_label_map(image: Any, dtype: np.dtype[Any]) -> Any:
 
 
 def _load(path: Path) -> Any:
+    import nibabel as nib  # slow to load, and the dock opens without it
+
     image = nib.load(path)
     if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image):
         raise UserError(f"'{path.name}' is no NIfTI file but {type(image).__name__}.", "Convert it to NIfTI.")

@@ -34,9 +34,11 @@ class Kept:
 
 
 def predict_samples(model: Model, samples: Sequence[Sample], options: SegmentOptions | None = None) -> list[Kept]:
-    """Run the network once over the annotated part of each sample."""
+    """Run the network once over the annotated part of each sample; samples without one are left out."""
     kept = []
     for sample in samples:
+        if sample.annotated is not None and not sample.annotated.any():
+            continue
         box = _annotated_box(sample)
         kept.append(Kept(sample, segment(model, sample.image, options, box=box).prediction, box))
     return kept

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import TrainOptions
-from napari_unet.core.base.progress import Progress, Report, silent, within
+from napari_unet.core.base.progress import Report, silent, within
 from napari_unet.core.pipeline.evaluate import score
 from napari_unet.core.pipeline.prepare import prepare
 from napari_unet.core.pipeline.recipe import Augment, Recipe, fine_tune_recipe
@@ -109,8 +109,7 @@ def fine_tune(
     before, after, cut_short = _judge(model, chosen, recipe, parts, stop)
     # Stopped while it was judged: what that fold has learned is what there is to keep.
     result = cut_short or _learn(model, samples, recipe, parts[-1], stop, checkpoint)
-    report(Progress(0.99, 1.0, "tuning the thresholds"))
-    candidate = tune(result.model, samples)
+    candidate = tune(result.model, samples, within(report, 0.98, 1.0))
     candidate = _described(candidate, model, samples, recipe, result, before, after)
     accepted = not after < before  # without anything held out both are NaN: the user judges
     return FineTuneResult(
@@ -165,8 +164,8 @@ def _judge(
     before, after, weights = [], [], []
     cut_short = None
     for fold, report in zip(chosen.folds, parts, strict=False):
-        learner = _learn(model, fold.train, recipe, report, stop, None)
-        candidate = tune(learner.model, fold.train)
+        learner = _learn(model, fold.train, recipe, within(report, 0.0, 0.9), stop, None)
+        candidate = tune(learner.model, fold.train, within(report, 0.9, 1.0))
         before.append(score(model, fold.held_out))
         after.append(score(candidate, fold.held_out))
         weights.append(max(1, sum(count_objects(sample) for sample in fold.held_out)))

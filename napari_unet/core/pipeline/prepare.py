@@ -12,6 +12,7 @@ from torch import Tensor
 
 from napari_unet.core.base.normalise import Normalisation, measure
 from napari_unet.core.base.resize import resize_linear, resize_nearest
+from napari_unet.core.base.tiles import Box, grow
 from napari_unet.core.pipeline.channels import check_channels, select_channels
 from napari_unet.core.pipeline.scale import object_diameter, sampling_of, voxel_factors, zoom_factor, zoomed_shape
 from napari_unet.core.targets import get_target
@@ -53,6 +54,10 @@ MAX_KNOWN = 4096
 """Annotated voxels that are kept as possible patch centres."""
 
 
+REACH = 512
+"""Voxels around what is annotated that are kept: more than a patch, also where objects are shrunk."""
+
+
 def prepare(sample: Sample, spec: ModelSpec, *, weight: float | None = None, rescale: bool = True) -> Prepared:
     """Normalise, rescale and encode one sample.
 
@@ -74,8 +79,13 @@ def prepare(sample: Sample, spec: ModelSpec, *, weight: float | None = None, res
     """
     check_channels(sample.image, spec, None)
     volume = select_channels(sample.image, sample.image.volume(), spec, None)
-    volume = measure(Normalisation(**spec.normalisation), [volume]).apply(volume)
+    statistics = measure(Normalisation(**spec.normalisation), [volume])
     labels, annotated = sample.labels, sample.annotated
+    if annotated is not None and annotated.any():
+        # A few corrected cells in a large image: what is far from them is never seen.
+        box = _near(annotated)
+        volume, labels, annotated = volume[(slice(None), *box)], labels[box], annotated[box]
+    volume = statistics.apply(volume)
     sampling = sampling_of(sample.image.voxel_size, sample.image.dims)
     factors = _factors(sample, spec) if rescale else (1.0,) * labels.ndim
     if factors != (1.0,) * labels.ndim:
@@ -94,6 +104,16 @@ def prepare(sample: Sample, spec: ModelSpec, *, weight: float | None = None, res
     share = np.sqrt(max(1, len(centres))) if weight is None else weight
     image = torch.from_numpy(volume.clip(-LARGEST_VALUE, LARGEST_VALUE).astype(np.float16))
     return Prepared(image, torch.from_numpy(stack), centres, known, float(share))
+
+
+def _near(annotated: NDArray[np.uint8]) -> Box:
+    """Give the box around what is annotated that patches can reach."""
+    index = [
+        np.flatnonzero(annotated.any(axis=tuple(a for a in range(annotated.ndim) if a != axis)))
+        for axis in range(annotated.ndim)
+    ]
+    box = tuple(slice(int(i[0]), int(i[-1]) + 1) for i in index)
+    return grow(box, (REACH,) * annotated.ndim, annotated.shape)
 
 
 def _factors(sample: Sample, spec: ModelSpec) -> tuple[float, ...]:

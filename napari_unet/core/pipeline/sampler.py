@@ -115,21 +115,23 @@ class Sampler:
 
 def _cut(volume: Tensor, start: Sequence[int], size: tuple[int, ...], *, mirror: bool) -> Tensor:
     """Cut (C, *size) out of a volume; beyond its edges it is mirrored, or 0."""
-    index = []
-    inside = []
+    box, index, inside = [slice(None)], [], []
     for first, n, length in zip(start, size, volume.shape[1:], strict=True):
         position = np.arange(first, first + n)
         inside.append((position >= 0) & (position < length))
         period = max(1, 2 * (length - 1))
-        folded = np.abs((position + period * 100) % period)
-        index.append(torch.from_numpy(np.minimum(folded, period - folded).clip(0, length - 1)))
-    out = volume
-    for axis, where in enumerate(index):
-        out = out.index_select(axis + 1, where)
-    if not mirror:
-        for axis, mask in enumerate(inside):
-            shape = [1] * out.ndim
-            shape[axis + 1] = -1
-            if not mask.all():
-                out = out * torch.from_numpy(mask).reshape(shape)
+        folded = position % period
+        folded = np.minimum(folded, period - folded).clip(0, length - 1)
+        low = int(folded.min())
+        box.append(slice(low, int(folded.max()) + 1))
+        index.append(torch.from_numpy(folded - low))
+    # First the box, which copies nothing: mirroring then touches the piece only, not whole rows of a large image.
+    out = volume[tuple(box)]
+    for axis, (where, known) in enumerate(zip(index, inside, strict=True), start=1):
+        if known.all():
+            continue
+        out = out.index_select(axis, where)
+        if not mirror:
+            shape = [-1 if a == axis else 1 for a in range(out.ndim)]
+            out = out * torch.from_numpy(known).reshape(shape)
     return out

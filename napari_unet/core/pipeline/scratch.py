@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.normalise import Normalisation
-from napari_unet.core.base.progress import Progress, Report, silent
+from napari_unet.core.base.progress import Report, silent, within
 from napari_unet.core.nets import preset
 from napari_unet.core.pipeline.evaluate import score
 from napari_unet.core.pipeline.fine_tune import augment_for
@@ -154,9 +154,10 @@ def train_new(
     start = initial_model(spec, options.seed)
     recipe = scratch_recipe(options, start.net_config, prepared, augment_for(start))
     rate = (lambda model: score(model, held)) if held else None
-    result = train(start, prepared, recipe, rate=rate, report=report, stop=stop, checkpoint=checkpoint)
-    report(Progress(0.99, 1.0, "tuning the thresholds"))
-    model = tune(result.model, (held or teachers)[:TUNE_ON])
+    result = train(
+        start, prepared, recipe, rate=rate, report=within(report, 0.0, 0.98), stop=stop, checkpoint=checkpoint
+    )
+    model = tune(result.model, (held or teachers)[:TUNE_ON], within(report, 0.98, 1.0))
     facts = {
         "steps": result.steps,
         "learning_rate": recipe.learning_rate,

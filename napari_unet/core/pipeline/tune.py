@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_unet.core.base.progress import Progress, Report, silent
 from napari_unet.core.pipeline.evaluate import predict_samples, score_kept
 from napari_unet.core.store.models import Model
 
@@ -19,7 +20,7 @@ MUST_GAIN = 0.01
 """Settings are changed only for more than this: the annotations are few, and small gains are chance."""
 
 
-def tune(model: Model, samples: Sequence[Sample]) -> Model:
+def tune(model: Model, samples: Sequence[Sample], report: Report = silent) -> Model:
     """Give the model the decode settings that score best on samples.
 
     Parameters
@@ -28,6 +29,8 @@ def tune(model: Model, samples: Sequence[Sample]) -> Model:
         Its settings stay unless others are clearly better.
     samples : sequence of Sample
         Annotated, wholly or in part.
+    report : Report
+        Called after each setting that was tried; may raise `Cancelled`.
 
     Returns
     -------
@@ -40,7 +43,10 @@ def tune(model: Model, samples: Sequence[Sample]) -> Model:
     """
     kept = predict_samples(model, samples)
     grid = model.target.grid(model.decode)
-    scores = np.array([score_kept(model, kept, settings) for settings in grid])
+    scores = np.zeros(len(grid))
+    for index, settings in enumerate(grid):
+        report(Progress(index, len(grid), "tuning the thresholds"))
+        scores[index] = score_kept(model, kept, settings)
     positions = np.array([_position(settings, grid) for settings in grid])
     near = np.abs(positions[:, None] - positions[None]).max(axis=2) <= 1
     smooth = (near * scores).sum(axis=1) / near.sum(axis=1)
