@@ -50,11 +50,13 @@ def tune(model: Model, samples: Sequence[Sample], report: Report = silent) -> Mo
     positions = np.array([_position(settings, grid) for settings in grid])
     near = np.abs(positions[:, None] - positions[None]).max(axis=2) <= 1
     smooth = (near * scores).sum(axis=1) / near.sum(axis=1)
-    best = grid[int(smooth.argmax())]
+    best = int(smooth.argmax())
     now = int(np.argmin([_distance(settings, model.decode) for settings in grid]))
-    if smooth.max() <= smooth[now] + MUST_GAIN:
+    own = score_kept(model, kept)
+    # Settings off the grid may be worse than the nearest ones on it, or better than all of it.
+    if smooth[best] <= min(smooth[now], own) + MUST_GAIN or scores[best] < own:
         return model
-    return Model(replace(model.spec, decode=best.to_dict()), model.weights)
+    return Model(replace(model.spec, decode=grid[best].to_dict()), model.weights)
 
 
 AXES = ("foreground", "seed", "split")
