@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from napari_unet.core.pipeline.evaluate import score
 from napari_unet.core.pipeline.prepare import prepare
 from napari_unet.core.pipeline.recipe import Augment, Recipe, fine_tune_recipe
 from napari_unet.core.pipeline.split import Split, count_objects, split
-from napari_unet.core.pipeline.train import Row, Stop, TrainResult, never, train
+from napari_unet.core.pipeline.train import Rate, Row, Stop, TrainResult, never, train
 from napari_unet.core.pipeline.tune import tune
 from napari_unet.core.store.models import Model
 
@@ -164,7 +165,8 @@ def _judge(
     before, after, weights = [], [], []
     cut_short = None
     for fold, report in zip(chosen.folds, parts, strict=False):
-        learner = _learn(model, fold.train, recipe, within(report, 0.0, 0.9), stop, None)
+        learning = within(report, 0.0, 0.9)
+        learner = _learn(model, fold.train, recipe, learning, stop, None, watch=partial(score, samples=fold.held_out))
         candidate = tune(learner.model, fold.train, within(report, 0.9, 1.0))
         before.append(score(model, fold.held_out))
         after.append(score(candidate, fold.held_out))
@@ -178,10 +180,17 @@ def _judge(
 
 
 def _learn(
-    model: Model, samples: Sequence[Sample], recipe: Recipe, report: Report, stop: Stop, checkpoint: Path | None
+    model: Model,
+    samples: Sequence[Sample],
+    recipe: Recipe,
+    report: Report,
+    stop: Stop,
+    checkpoint: Path | None,
+    *,
+    watch: Rate | None = None,
 ) -> TrainResult:
     prepared = [prepare(sample, model.spec) for sample in samples]
-    return train(model, prepared, recipe, report=report, stop=stop, checkpoint=checkpoint)
+    return train(model, prepared, recipe, watch=watch, report=report, stop=stop, checkpoint=checkpoint)
 
 
 def _described(

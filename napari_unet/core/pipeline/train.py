@@ -105,6 +105,7 @@ def train(
     recipe: Recipe,
     *,
     rate: Rate | None = None,
+    watch: Rate | None = None,
     report: Report = silent,
     stop: Stop = never,
     checkpoint: Path | None = None,
@@ -122,6 +123,8 @@ def train(
     rate : function of a Model, or None
         Scores a model on what it does not learn from, higher is better; with it, training stops early and the best
         is kept.
+    watch : function of a Model, or None
+        Scores a model for the plot only: nothing is chosen by it, so that it can judge the result later.
     report : Report
         Called after every step with a `Row`; may raise `Cancelled`.
     stop : function
@@ -139,6 +142,7 @@ def train(
         When nothing is annotated, or the loss stays not a number.
     """
     run = _Run(model, samples, recipe, rate)
+    run.watch = watch
     if checkpoint is not None:
         run.state.origin = _origin(model, samples, recipe)
         load_checkpoint(run.state, checkpoint)
@@ -164,6 +168,7 @@ class _Run:
 
     def __init__(self, model: Model, samples: Sequence[Prepared], recipe: Recipe, rate: Rate | None) -> None:
         self.model, self.recipe, self.rate = model, recipe, rate
+        self.watch: Rate | None = None
         config, target = model.net_config, model.target
         self.device = torch.device(choose_device(recipe.device).name)
         self.dtype = choose_dtype(recipe.precision, self.device.type)
@@ -274,9 +279,12 @@ class _Run:
 
     def _validate(self) -> float | None:
         state = self.state
-        if self.rate is None or state.step % self.recipe.check_every:
+        rate = self.rate or self.watch
+        if rate is None or state.step % self.recipe.check_every:
             return None
-        score = self.rate(self._as_model(state.mean))
+        score = rate(self._as_model(state.mean))
+        if self.rate is None:
+            return score
         state.since_best += 1
         if score > state.best_score:
             state.best_score, state.since_best = score, 0
