@@ -66,7 +66,7 @@ def test_describe_when_labels_are_classes_then_the_model_names_them():
     assert spec.object_size is None
 
 
-@pytest.mark.parametrize(XX)
+@pytest.mark.parametrize(("suffix", "kind"), [(".nii.gz", "zscore"), (".nii", "zscore"), (".tif", "percentile")])
 def test_describe_when_images_come_from_a_scanner_then_are_normalised_as_such(suffix, kind):
     found = describe_data([replace(GRAY, image=replace(GRAY.image, source=f"a/b{suffix}"))], QUICK, "new")
     assert found.normalisation["kind"] == kind
