@@ -44,7 +44,10 @@ class ThreadRunner(QObject):
         thread.start()
 
     def _work(self, fn: JobFunction[Any, Any], request: Any, job: Job[Any]) -> None:
-        lower_priority()
+        if job.is_exclusive:
+            # Not the short jobs of pure Python: one that holds the interpreter's lock and gets no processor, because
+            # other programs go first, would hold the window up.
+            lower_priority()
         if job.is_background:
             limit_torch_threads()
         outcome = run_job(fn, request, job, lambda update: self._post(job, update, None))

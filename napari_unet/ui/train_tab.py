@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SCRATCH = ("net", "target", "dims")
 LOOK = "look at the corrections"
-LOOK_AFTER_MS = 400  # looking at all corrections takes a moment; not while the user still paints
+LOOK_AFTER_MS = 1500  # looking at all corrections takes a moment; not while the user still paints
 
 
 class TrainTab(QWidget):
