@@ -68,7 +68,7 @@ def run(settings: Settings) -> Result:
     """Go once around for each seed."""
     data = settings.folder("dsb2018")
     seconds = settings.seconds or (QUICK_SECONDS if settings.quick else SECONDS)
-    model = load_model(starting_model(data, settings.cache, seconds))
+    model = load_model(starting_model(data, settings.cache, f"{seconds:.0f}s"))
     others = load_histology(data, "val")[: 4 if settings.quick else None]
     teachers = load_histology(data, "train")
     before = score(model, others)

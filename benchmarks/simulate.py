@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from napari_unet.app import annotations as notes
 from napari_unet.app.annotations import Box, Labels, unique_ids
 from napari_unet.app.teaching import take_snapshot, to_samples
+from napari_unet.core.base.options import Budget
 from napari_unet.core.store.spec import SPEC_FILE
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def teach(image: Image, predicted: Labels, correction: Correction) -> tuple[Samp
     return to_samples(take_snapshot(image, correction.labels, said))
 
 
-def starting_model(data: Path, cache: Path, seconds: float) -> Path:
+def starting_model(data: Path, cache: Path, budget: str, *options: str) -> Path:
     """Train the starting model by the recipe, on fluorescence only, unless it is there already.
 
     Parameters
@@ -131,17 +132,21 @@ def starting_model(data: Path, cache: Path, seconds: float) -> Path:
         The folder `dsb2018`.
     cache : Path
         Where such models are kept; interrupted, the next call goes on.
-    seconds : float
-        Budget of the training.
+    budget : str
+        Of the training: ``1200s`` or ``200steps``.
+    options : str
+        Further arguments of the recipe.
 
     Returns
     -------
     Path
         The model's folder.
     """
-    folder = cache / f"fluorescence-{seconds:.0f}s"
+    folder = cache / f"fluorescence-{budget}"
     if not (folder / SPEC_FILE).is_file():
-        options = ["--types", "fluorescence", "--seconds", str(seconds), "--out", str(folder)]
+        amount = Budget.parse(budget)
+        chosen = ["--steps", str(amount.steps)] if amount.steps else ["--seconds", str(amount.seconds)]
+        chosen = ["--types", "fluorescence", *chosen, *options, "--out", str(folder.resolve())]
         root = Path(__file__).parents[1]
-        subprocess.run([sys.executable, "-m", "recipes.nuclei_2d", str(data.resolve()), *options], cwd=root, check=True)
+        subprocess.run([sys.executable, "-m", "recipes.nuclei_2d", str(data.resolve()), *chosen], cwd=root, check=True)
     return folder

@@ -98,7 +98,9 @@ def prepare_all(samples: list[Sample], types: dict[str, str], spec: ModelSpec) -
     return prepared
 
 
-def make_recipe(seconds: float | None, steps: int | None, seed: int, *, again: bool = False) -> Recipe:
+def make_recipe(
+    seconds: float | None, steps: int | None, seed: int, *, again: bool = False, patch: int = 192, batch: int = 8
+) -> Recipe:
     """Choose patches, steps and augmentation.
 
     A further round goes on with smaller steps and milder changes of intensity: strong ones hide what tells one kind
@@ -110,8 +112,8 @@ def make_recipe(seconds: float | None, steps: int | None, seed: int, *, again: b
     )
     augment = (SpatialRecipe(scale=(0.75, 1.35)), mild) if again else (SpatialRecipe(scale=(0.7, 1.4)), strong)
     return Recipe(
-        patch=(192, 192),
-        batch=8,
+        patch=(patch, patch),
+        batch=batch,
         steps=steps,
         seconds=seconds,
         learning_rate=1.5e-3 if again else 2.5e-3,
@@ -130,6 +132,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--patch", type=int, default=192)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--start", type=Path, help="a model of this recipe, to go on from in a second round")
     parser.add_argument("--types", default=",".join(SHARES), help="types of images to learn from")
@@ -138,7 +142,14 @@ def main() -> None:
     model = learn(
         arguments.data,
         arguments.out.name,
-        make_recipe(arguments.seconds, arguments.steps, arguments.seed, again=arguments.start is not None),
+        make_recipe(
+            arguments.seconds,
+            arguments.steps,
+            arguments.seed,
+            again=arguments.start is not None,
+            patch=arguments.patch,
+            batch=arguments.batch,
+        ),
         checkpoint=arguments.out.with_name(arguments.out.name + "-checkpoint"),
         kinds=tuple(arguments.types.split(",")),
         limit=arguments.limit,
