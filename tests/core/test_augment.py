@@ -161,6 +161,15 @@ def test_change_intensity_when_one_change_is_sure_then_does_just_that(changes, e
     torch.testing.assert_close(change_intensity(recipe, x, random(0)), expected(x), atol=1e-5, rtol=1e-4)
 
 
+@given(seeds)
+def test_colour_when_it_is_drawn_then_channels_change_apart(seed):
+    recipe = AUGMENTS["none"][1].__class__(**(vars(AUGMENTS["none"][1]) | {"colour": 0.2}))
+    x = torch.full((2, 3, 4, 4), 0.5)
+    out = change_intensity(recipe, x, random(seed))
+    assert len(out[0, :, 0, 0].unique()) == 3
+    assert (out - x).abs().max() <= 0.5 * 0.2 + 0.1 + 1e-6
+
+
 def test_blur_when_it_is_sure_then_keeps_the_mean_and_smooths():
     recipe = AUGMENTS["none"][1].__class__(**(vars(AUGMENTS["none"][1]) | {"blur": 1.5, "blur_share": 1.0}))
     noise = torch.randn(2, 1, 64, 64, generator=random(0))

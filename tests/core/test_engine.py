@@ -41,10 +41,10 @@ def test_engine_when_made_then_leaves_the_network_alone_and_agrees_with_it(dims)
 
 def test_engine_when_asked_for_bf16_then_is_close_and_gives_float32():
     net = lived_in(NetConfig(base=8, depth=2))
-    x = torch.rand(1, 1, 32, 32)
+    x = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
     exact, half = (Engine(net, net.config, device="cpu", precision=p)(x) for p in ("fp32", "bf16"))
     assert half.dtype == torch.float32
-    assert (half - exact).abs().max() < 0.1 * exact.std()
+    assert (half - exact).abs().mean() < 0.05 * exact.std()
     assert not torch.equal(half, exact)
 
 

@@ -35,8 +35,8 @@ def trainer(monkeypatch):
     def install(result, *, stop_in=None):
         calls = []
 
-        def fake(model, prepared, recipe, *, report, stop, checkpoint):
-            calls.append((len(prepared), recipe, checkpoint))
+        def fake(model, prepared, recipe, **given):
+            calls.append((len(prepared), recipe, given))
             stopped = len(calls) == stop_in
             return TrainResult(Model(model.spec, result.weights), (Row(1, 0.5, None, 0.1),), stopped, None, 1, 0.1)
 
@@ -131,7 +131,16 @@ def test_fine_tune_when_it_may_be_gone_on_with_then_only_the_last_training_has_a
     model, sample = taught
     calls = trainer(model)
     fine_tune(model, [sample], QUICK, checkpoint=tmp_path)
-    assert [checkpoint for *_, checkpoint in calls] == [None, None, tmp_path]
+    assert [given["checkpoint"] for *_, given in calls] == [None, None, tmp_path]
+
+
+def test_fine_tune_when_a_fold_learns_then_it_is_watched_on_what_it_does_not_see(taught, trainer):
+    model, sample = taught
+    calls = trainer(model)
+    fine_tune(model, [sample], QUICK)
+    watches = [given["watch"] for *_, given in calls]
+    assert [watch is None for watch in watches] == [False, False, True]
+    assert watches[0](model) > 0.8
 
 
 # --- for real ---

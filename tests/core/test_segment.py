@@ -153,6 +153,14 @@ def test_segment_when_a_2d_model_gets_a_stack_of_large_objects_then_keeps_its_pl
     assert seen == [(48, 48)] * 4
 
 
+def test_segment_when_a_2d_model_gets_a_stack_of_unknown_size_then_measures_it_in_the_middle_plane(oracle, seen):
+    sample = blobs(shape=(3, 240, 240), n=6, radius=24.0, gap=8)
+    found = segment(oracle(), sample.image, PLAIN)
+    assert seen[0] == (240, 240)
+    assert seen[-1] == pytest.approx((80, 80), abs=12)
+    assert "rescaled by" in found.notes[0]
+
+
 def test_segment_when_a_3d_model_gets_a_plane_then_says_what_to_choose(oracle):
     with pytest.raises(UserError, match="3D stacks") as caught:
         segment(oracle(dims=3), blobs().image, PLAIN)

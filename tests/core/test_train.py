@@ -154,6 +154,15 @@ def test_train_when_cancelled_then_leaves_a_checkpoint(tmp_path):
     assert [p.name for p in (tmp_path / "new").iterdir()] == [CHECKPOINT_FILE]
 
 
+def test_train_when_the_program_is_killed_then_a_checkpoint_of_the_last_seconds_is_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHECKPOINT_SECONDS", -1.0)
+    seen = []
+    train(
+        START, [SAMPLE], QUICK, checkpoint=tmp_path, report=lambda _: seen.append(list(tmp_path.glob("*.safetensors")))
+    )
+    assert [len(files) for files in seen] == [0, 1, 1, 1, 1, 1]
+
+
 def test_train_when_time_is_up_then_ends_and_a_resume_has_only_the_rest(monkeypatch, tmp_path):
     clock = itertools.count()
     monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
@@ -190,6 +199,14 @@ def test_train_when_scores_fall_then_stops_early_and_keeps_the_best():
     assert found.score == 0.8
     assert same(found.model, rated[1])
     assert [row.score for row in found.history if row.score is not None] == [0.3, 0.8, 0.5, 0.4, 0.2]
+
+
+def test_train_when_watched_then_nothing_is_chosen_by_it():
+    scores = iter([0.9, 0.1, 0.2])
+    watched = train(START, [SAMPLE], replace(QUICK, check_every=2, patience=1), watch=lambda _: next(scores))
+    assert [row.score for row in watched.history] == [None, 0.9, None, 0.1, None, 0.2]
+    assert watched.score is None
+    assert same(watched.model, train(START, [SAMPLE], QUICK).model)
 
 
 # --- what is not a number ---
