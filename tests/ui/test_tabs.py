@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QInputDialog, QLineEdit
 
-from napari_unet.app import library
+from napari_unet.app import commands, library
+from napari_unet.app.commands import Training
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.progress import Progress
 from napari_unet.ui.cards import card
+from napari_unet.ui.device_line import WAITING
 from napari_unet.ui.image_box import parse_voxel_size
 from napari_unet.ui.job_panel import time_left
-from tests.ui.conftest import add_model, squares
+from tests.ui.conftest import LIMIT_MS, add_model, squares, wait_idle
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -158,3 +161,72 @@ def test_model_when_the_image_changes_then_the_best_is_proposed_until_one_is_cho
     dock.models.buttons["use"].click()
     viewer.layers.selection.active = viewer.layers[-1]
     assert dock.session.model == model
+
+
+def test_device_line_when_torch_is_loaded_then_it_names_the_device(dock: UNetWidget, qtbot: QtBot) -> None:
+    dock.device.start()
+    qtbot.waitUntil(lambda: dock.device.text() != WAITING, timeout=LIMIT_MS)
+    assert "cores" in dock.device.text() or "GiB" in dock.device.text() or "GPU" in dock.device.text()
+    assert dock.device.toolTip()
+
+
+def test_device_line_when_torch_cannot_be_loaded_then_it_says_why(
+    dock: UNetWidget, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise OSError("[WinError 126] The specified module could not be found")
+
+    monkeypatch.setattr("napari_unet.core.base.device.choose_device", fail)
+    dock.device.start()
+    qtbot.waitUntil(lambda: dock.device.text() != WAITING, timeout=LIMIT_MS)
+    assert "WinError" in dock.device.text()
+
+
+def test_scratch_when_trained_then_the_new_model_is_used(
+    segmented: UNetWidget, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, told: Told
+) -> None:
+    asked: list[Any] = []
+
+    def train(request: Any, report: Any, stop: Any) -> Training:
+        asked.append(request)
+        add_model("mine")
+        return Training("mine", library.models_folder() / "mine", "", True, float("nan"), 0.8)
+
+    monkeypatch.setattr(commands, "train", train)
+    dock = segmented
+    dock.session.accept(dock.results.need().key, [1])
+    dock.train.new_name.setText("mine")
+    dock.train.scratch.widgets["net"].value = "accurate"
+    dock.train.train_new.click()
+    wait_idle(dock, qtbot)
+    assert (asked[0].title, asked[0].options.net) == ("mine", "accurate")
+    assert dock.session.model == "mine"
+    assert "0.800" in dock.train.outcome.text()
+    assert not told.errors
+
+
+def test_budget_when_it_cannot_be_read_then_the_training_does_not_start(segmented: UNetWidget, told: Told) -> None:
+    segmented.session.accept(segmented.results.need().key, [1])
+    segmented.train.options.widgets["budget"].value = "for ever"
+    segmented.train.button.click()
+    assert "for ever" in told.errors[0]
+    assert not segmented.session.jobs.is_busy
+
+
+def test_stop_when_pressed_then_the_training_is_asked_to_end(
+    segmented: UNetWidget, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(request: Any, report: Any, stop: Any) -> Training:
+        while not stop():
+            report(Progress(1, 2))
+        return Training("mine", None, "blobs", False, 0.6, 0.5, stopped=True)
+
+    monkeypatch.setattr(commands, "fine_tune", train)
+    dock = segmented
+    dock.session.accept(dock.results.need().key, [1])
+    dock.train.button.click()
+    dock.train.stop.click()
+    assert not dock.train.stop.isEnabled()
+    wait_idle(dock, qtbot)
+    assert "'blobs' is kept" in dock.train.outcome.text()
+    assert "stopped" in dock.train.outcome.text()

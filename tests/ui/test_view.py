@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -86,3 +88,34 @@ def test_clear_shapes_when_shapes_were_used_then_the_layer_is_empty() -> None:
     shapes.add_lines(np.array([[0, 1, 1], [0, 5, 5]]))
     view.clear_shapes(shapes)
     assert not shapes.data
+
+
+def test_on_click_when_an_object_is_clicked_then_its_label_is_given() -> None:
+    viewer, found = ViewerModel(), []
+    made = _stack(viewer)
+    made.data[2, 10:15, 10:15] = 7
+    viewer.dims.set_point(0, 4.0)
+    end = view.on_click(made, found.append)
+    ours = made.mouse_drag_callbacks[-1]
+
+    def click(*kinds: str) -> None:
+        event = SimpleNamespace(position=(4.0, 6.0, 6.0), view_direction=None, dims_displayed=[1, 2])
+        press = ours(made, event)
+        for event.type in ("mouse_press", *kinds):
+            next(press, None)
+
+    click("mouse_release")
+    click("mouse_move", "mouse_release")
+    made.mode = "paint"
+    click("mouse_release")
+    assert found == [7]
+    end()
+    assert ours not in made.mouse_drag_callbacks
+
+
+def test_view_box_when_the_layer_has_levels_then_it_counts_in_voxels_of_the_finest() -> None:
+    viewer = ViewerModel()
+    layer = viewer.add_image([np.zeros((64, 64)), np.zeros((32, 32))])
+    layer._data_level = 1
+    layer.corner_pixels = np.array([[4, 5], [9, 31]])
+    assert view.view_box(viewer, layer, "YX") == (slice(8, 20), slice(10, 64))
