@@ -91,6 +91,7 @@ class Studio:
         """Open, segment, correct, train, segment again."""
         viewer, unet = self.viewer, self.unet
         viewer.open_sample("napari-unet", SAMPLE)
+        viewer.reset_view()
         self.take("round-1-open")
         self.press_segment()
         self.take("round-2-segment")

@@ -17,6 +17,9 @@ HOW_TO_FIX = "\nInstall a torch build for your GPU (pytorch.org, Get Started) in
 class DeviceLine(QLabel):
     """Say in words which device computes, and how to get a faster one."""
 
+    loaded = Signal()
+    """torch is there, or cannot be had: from now on the main thread may import what it likes."""
+
     _known = Signal(str, str)
 
     def __init__(self) -> None:
@@ -25,6 +28,16 @@ class DeviceLine(QLabel):
         self.setToolTip("torch is being loaded in the background; you can go on.")
         self._known.connect(self._show_device, Qt.ConnectionType.QueuedConnection)
         self._thread: threading.Thread | None = None
+        self._is_known = False
+
+    @property
+    def is_loading(self) -> bool:
+        """Tell whether torch is being loaded.
+
+        Another thread must not import large packages meanwhile: where both need a third one, from different ends,
+        Python breaks the dead lock by handing out a half-made module.
+        """
+        return self._thread is not None and not self._is_known
 
     def start(self) -> None:
         """Load torch in the background; a second call does nothing."""
@@ -59,3 +72,5 @@ class DeviceLine(QLabel):
     def _show_device(self, words: str, hint: str) -> None:
         self.setText(words)
         self.setToolTip(hint)
+        self._is_known = True
+        self.loaded.emit()

@@ -50,6 +50,7 @@ class OptionsForm(QWidget, Generic[Options]):
     ) -> None:
         super().__init__()
         self._kind, self._hidden = kind, {}  # type: ignore[var-annotated]
+        self._first: QFormLayout | None = None
         known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
         names = [n for n in (only or known) if n not in without]
         self.widgets = {n: _widget_of(known[n], get_type_hints(kind)[n]) for n in names}
@@ -72,6 +73,7 @@ class OptionsForm(QWidget, Generic[Options]):
         rows = QFormLayout(box)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._first = self._first or rows
         for name in names:
             widget = self.widgets[name]
             widget.changed.connect(self._on_changed)
@@ -81,6 +83,14 @@ class OptionsForm(QWidget, Generic[Options]):
             guard_wheel(widget.native)
             rows.addRow(label, widget.native)
         return box
+
+    def put_first(self, label: str, widget: QWidget) -> None:
+        """Put a control of another kind above the options, aligned with them."""
+        if self._first is not None:
+            name = QLabel(label)
+            name.setBuddy(widget)
+            name.setToolTip(widget.toolTip())
+            self._first.insertRow(0, name, widget)
 
     def value(self) -> Options:
         """Give the options as they stand.
@@ -123,7 +133,7 @@ def folding(title: str, content: QWidget) -> QCollapsible:
     layout = fold.layout()
     if layout is not None:
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
+        layout.setSpacing(4)
     fold.collapse(animate=False)
     fold.toggleButton().setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     fold.toggleButton().setToolTip(f"Show or hide: {title.lower()}")

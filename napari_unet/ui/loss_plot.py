@@ -52,6 +52,7 @@ class LossPlot(QWidget):
         self._later.timeout.connect(self._draw)
         self._loss = _Curve("loss", "Loss on what it learns from; it should fall. A new line begins with each run.")
         self._score = _Curve("score", "Score on what is held out, 0 to 1; it should rise.")
+        self._score.follow(self._loss)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for curve in (self._loss, self._score):
@@ -96,7 +97,7 @@ class _Curve(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
         self.setFixedHeight(HEIGHT)
         self.setToolTip(tip)
         self.setAccessibleName(f"Plot of the {name}")
-        box = self.addViewBox(row=0, col=1, enableMenu=False, enableMouse=False)
+        self._box = box = self.addViewBox(row=0, col=1, enableMenu=False, enableMouse=False)
         self._axes = pg.AxisItem("left"), pg.AxisItem("bottom")
         for axis, place, label in zip(self._axes, ((0, 0), (1, 1)), (name, "step"), strict=True):
             axis.setLabel(label)
@@ -116,6 +117,12 @@ class _Curve(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
         self._line.setPen(pg.mkPen(text, width=2))
         self._line.setSymbolPen(text)
         self._line.setSymbolBrush(text)
+
+    def follow(self, other: _Curve) -> None:
+        """Show the same steps as another plot, and values from 0 to 1."""
+        self._box.setXLink(other._box)
+        self._box.setYRange(0, 1)
+        self._axes[0].setTicks([[(0, "0"), (0.5, "0.5"), (1, "1")]])
 
     def show_points(self, points: Sequence[tuple[float, float]]) -> None:
         broken = with_breaks(points)

@@ -58,7 +58,7 @@ class UNetWidget(QWidget):
         self.job = JobPanel(self.session.jobs)
         self.segment = SegmentTab(self.workspace, self.results, self.session)
         self.correct = CorrectTab(self.workspace, self.results, self.session)
-        self.train = TrainTab(self.workspace, self.results, self.session)
+        self.train = TrainTab(self.workspace, self.results, self.session, self.device)
         self.models = ModelsTab(self.session)
         self.tabs = QTabWidget()
         self.tabs.setAccessibleName("Segment, correct, train, models")

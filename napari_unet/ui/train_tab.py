@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from napari_unet.app.commands import Training
     from napari_unet.app.session import Session
-    from napari_unet.ui.loss_plot import LossPlot
+    from napari_unet.ui.device_line import DeviceLine
+    from napari_unet.ui.loss_plot import LossPlot, Row
     from napari_unet.ui.results import Results
     from napari_unet.ui.workspace import Workspace
 
@@ -38,11 +39,14 @@ class TrainTab(QWidget):
     ----------
     workspace, results, session
         What the tabs share.
+    device : DeviceLine
+        Knows whether torch is being loaded; the plot's package is not loaded meanwhile.
     """
 
-    def __init__(self, workspace: Workspace, results: Results, session: Session) -> None:
+    def __init__(self, workspace: Workspace, results: Results, session: Session, device: DeviceLine) -> None:
         super().__init__()
-        self._workspace, self._results, self._session = workspace, results, session
+        self._workspace, self._results, self._session, self._device = workspace, results, session, device
+        self._rows: list[Row] = []
         self._job: Job[Training] | None = None
         self._was_training = False
         self.plot: LossPlot | None = None
@@ -81,6 +85,7 @@ class TrainTab(QWidget):
         session.training_ended.connect(self._on_training_ended)
         session.model_changed.connect(self._on_model)
         workspace.viewer.events.theme.connect(self._on_theme)
+        device.loaded.connect(self._on_loaded)
         self._on_jobs()
         self.refresh()
 
@@ -98,13 +103,7 @@ class TrainTab(QWidget):
         new = QWidget()
         rows = QVBoxLayout(new)
         rows.setContentsMargins(0, 0, 0, 0)
-        named = QHBoxLayout()
-        label = QLabel("Name")
-        label.setBuddy(self.new_name)
-        label.setToolTip(self.new_name.toolTip())
-        named.addWidget(label)
-        named.addWidget(self.new_name)
-        rows.addLayout(named)
+        self.scratch.put_first("Name", self.new_name)
         rows.addWidget(self.scratch)
         rows.addWidget(self.train_new)
         layout = QVBoxLayout(self)
@@ -138,7 +137,8 @@ class TrainTab(QWidget):
         """Look at the corrections again whenever the tab is opened."""
         super().showEvent(event)
         self.refresh()
-        QTimer.singleShot(0, self._make_plot)  # now, so that nothing is left to load when Fine-tune is pressed
+        # Soon, so that nothing is left to load when Fine-tune is pressed.
+        QTimer.singleShot(0, self._make_plot)
 
     def _on_changed(self) -> None:
         if self.isVisible() and not self._is_training:  # looking costs time that the brush and the training need
@@ -188,6 +188,7 @@ class TrainTab(QWidget):
 
     def _begin(self) -> None:
         self.outcome.hide()
+        self._rows.clear()
         self._make_plot()
         if self.plot is not None:
             self.plot.clear_rows()
@@ -199,14 +200,22 @@ class TrainTab(QWidget):
         self._on_jobs()
 
     def _make_plot(self) -> None:
-        if self.plot is None:
-            from napari_unet.ui.loss_plot import LossPlot  # pyqtgraph would slow the opening of the dock
+        if self.plot is not None or self._device.is_loading:
+            return
+        from napari_unet.ui.loss_plot import LossPlot  # pyqtgraph would slow the opening of the dock
 
-            self.plot = LossPlot(self._workspace.viewer.theme)
-            self.plot.hide()
-            self._plot_place.addWidget(self.plot)
+        self.plot = LossPlot(self._workspace.viewer.theme)
+        self._plot_place.addWidget(self.plot)
+        for row in self._rows:
+            self.plot.add_row(row)
+        self.plot.setVisible(self._is_training)
+
+    def _on_loaded(self) -> None:
+        if self.isVisible() or self._rows:
+            self._make_plot()
 
     def _on_row(self, row: Any) -> None:
+        self._rows.append(row)
         if self.plot is not None:
             self.plot.add_row(row)
 

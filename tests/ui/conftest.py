@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from napari.utils._proxies import PublicOnlyProxy
+from qtpy.QtCore import QCoreApplication, QEvent
 from scipy import ndimage as ndi
 
 from napari_unet.app import commands, library
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
     from numpy.typing import NDArray
     from pytestqt.qtbot import QtBot
+    from qtpy.QtWidgets import QWidget
 
 MODEL = "blobs"
 LIMIT_MS = 60_000
@@ -139,6 +141,12 @@ def segmented(viewer: Viewer, blobs: str, dock: UNetWidget, qtbot: QtBot) -> UNe
     viewer.add_image(squares(), name="squares")
     press(dock, qtbot)
     return dock
+
+
+def destroy(widget: QWidget) -> None:
+    """Delete a widget now: one that outlives its test is found by the next."""
+    widget.deleteLater()
+    QCoreApplication.sendPostedEvents(widget, QEvent.Type.DeferredDelete)
 
 
 def press(dock: UNetWidget, qtbot: QtBot) -> None:

@@ -47,8 +47,7 @@ def test_round_when_segmented_corrected_and_trained_then_the_corrections_survive
     assert dock.session.model == "blobs-ft-1"
     assert "0.610" in dock.train.outcome.text()
     assert "0.720" in dock.train.outcome.text()
-    assert dock.train.plot is not None
-    assert dock.train.plot.n_rows == 5
+    qtbot.waitUntil(lambda: dock.train.plot is not None and dock.train.plot.n_rows == 5, timeout=LIMIT_MS)
 
     press(dock, qtbot)
     again = labels_of(dock)

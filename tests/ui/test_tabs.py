@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +17,13 @@ from napari_unet.ui.cards import card
 from napari_unet.ui.device_line import WAITING
 from napari_unet.ui.image_box import parse_voxel_size
 from napari_unet.ui.job_panel import time_left
-from tests.ui.conftest import LIMIT_MS, add_model, squares, wait_idle
+from napari_unet.ui.main_widget import UNetWidget
+from tests.ui.conftest import LIMIT_MS, add_model, destroy, squares, wait_idle
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
     from pytestqt.qtbot import QtBot
 
-    from napari_unet.ui.main_widget import UNetWidget
     from tests.ui.conftest import Told
 
 WIDTH = 400
@@ -230,3 +231,17 @@ def test_stop_when_pressed_then_the_training_is_asked_to_end(
     wait_idle(dock, qtbot)
     assert "'blobs' is kept" in dock.train.outcome.text()
     assert "stopped" in dock.train.outcome.text()
+
+
+def test_plot_when_torch_is_being_loaded_then_it_waits(viewer: Viewer, qtbot: QtBot) -> None:
+    release, dock = threading.Event(), UNetWidget(viewer)
+    dock.device._ask = lambda: release.wait(LIMIT_MS / 1000) and dock.device._tell("Device: slow", "")
+    dock.show()
+    dock.device.start()
+    assert dock.device.is_loading
+    dock.tabs.setCurrentIndex(2)
+    dock.train._make_plot()
+    assert dock.train.plot is None
+    release.set()
+    qtbot.waitUntil(lambda: dock.train.plot is not None, timeout=LIMIT_MS)
+    destroy(dock)

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QCoreApplication, QEvent
 
 from napari_unet.app import commands
 from napari_unet.app.jobs import JobState
 from napari_unet.core.base.progress import Progress
 from napari_unet.ui import layers
-from tests.ui.conftest import LIMIT_MS, find_blobs, press, squares, wait_idle
+from tests.ui.conftest import LIMIT_MS, destroy, find_blobs, press, squares, wait_idle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,8 +196,7 @@ def test_dock_when_taken_away_while_training_then_the_job_is_given_up(
     viewer.layers.clear()
     viewer.add_image(squares())
     assert not told.errors
-    dock.deleteLater()
-    QCoreApplication.sendPostedEvents(dock, QEvent.Type.DeferredDelete)
+    destroy(dock)
 
 
 def test_close_when_a_job_runs_then_napari_would_ask_first(
