@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from napari_unet.core.store.training_set import Sample
 
 
+BLIND = 0.05
+"""Score on the annotations below which a model finds next to nothing of them."""
+
+
 @dataclass(frozen=True)
 class FineTuneResult:
     """What fine-tuning found.
@@ -102,7 +106,8 @@ def fine_tune(
     _check(model, samples)
     n_cells = sum(count_objects(sample) for sample in samples)
     chosen = split(samples, semantic=model.spec.target == "semantic")
-    recipe = fine_tune_recipe(options, model.net_config, n_cells, augment_for(model))
+    blind = score(model, samples) < BLIND
+    recipe = fine_tune_recipe(options, model.net_config, n_cells, augment_for(model), is_blind=blind)
     n_runs = len(chosen.folds) + 1
     if recipe.seconds is not None:
         recipe = replace(recipe, seconds=recipe.seconds / n_runs)

@@ -73,7 +73,9 @@ class Recipe:
     patience: int = 8
 
 
-def fine_tune_recipe(options: TrainOptions, config: NetConfig, n_cells: int, augment: Augment) -> Recipe:
+def fine_tune_recipe(
+    options: TrainOptions, config: NetConfig, n_cells: int, augment: Augment, *, is_blind: bool = False
+) -> Recipe:
     """Choose how a model learns from a few corrections.
 
     Parameters
@@ -86,26 +88,29 @@ def fine_tune_recipe(options: TrainOptions, config: NetConfig, n_cells: int, aug
         Annotated objects.
     augment : str or recipes
         Kind of image.
+    is_blind : bool
+        The model finds next to nothing of what is annotated.
 
     Notes
     -----
-    Few cells: norms and head for 100 steps; from `FEW_CELLS` on all layers, longer, with smaller steps.
+    Few cells: norms and head for 100 steps; from `FEW_CELLS` on all layers, longer, with smaller steps. A model that is
+    blind for these images has nothing to lose: its features do not fit, so all layers learn, however few the cells.
     """
-    few = options.trainable == "head" or (options.trainable == "auto" and n_cells < FEW_CELLS)
+    few = options.trainable == "head" or (options.trainable == "auto" and n_cells < FEW_CELLS and not is_blind)
     budget = Budget.parse(options.budget)
     edge = options.patch or (128 if config.dims == 2 else 64)
     automatic = budget.steps is None and budget.seconds is None
     return Recipe(
         patch=_patch(config, (edge,) * config.dims),
         batch=options.batch or (4 if config.dims == 2 else 2),
-        steps=(100 if few else 300) if automatic else budget.steps,
+        steps=(100 if few else 150 if is_blind else 300) if automatic else budget.steps,
         seconds=budget.seconds,
-        learning_rate=options.learning_rate or (3e-3 if few else 5e-4),
+        learning_rate=options.learning_rate or (3e-3 if few else 1e-3 if is_blind else 5e-4),
         trainable="head" if few else "all",
         freeze_norm=True,
         warmup=0.1,
         weight_decay=1e-4,
-        ema=0.98 if few else 0.99,
+        ema=0.98 if few or is_blind else 0.99,
         augment=augment,
         loss=options.loss,
         seed=options.seed,
