@@ -9,6 +9,7 @@ from napari_unet.core.nets import preset
 from napari_unet.core.nets.config import NetConfig
 from napari_unet.core.pipeline.prepare import prepare
 from napari_unet.core.pipeline.recipe import FEW_CELLS, fine_tune_recipe, scratch_recipe
+from napari_unet.core.store.models import initial_model
 from tests.core.phantoms import blobs, learn, tiny_spec
 
 CONFIG = NetConfig()
@@ -62,17 +63,22 @@ def test_fine_tune_when_the_network_is_unpadded_then_the_patch_fits_it(name, dim
     assert fine_tune_recipe(TrainOptions(patch=edge), config, 5, "microscopy").patch == patch
 
 
+def has_learned(model):
+    before, after = initial_model(model.spec).weights["head.weight"], model.weights["head.weight"]
+    return bool(after.isfinite().all()) and not after.equal(before)
+
+
 @pytest.mark.parametrize("dims", [2, 3])
 def test_scratch_when_the_network_is_unpadded_then_it_trains(dims):
     config = NetConfig(dims=dims, out_channels=2 + dims, base=2, depth=1, padding="valid", norm="none")
     spec = tiny_spec(dims=dims, net_config=config.to_dict(), object_size=None)
     sample = blobs(shape=(20,) * dims, n=2, radius=4.0)
     patch = scratch_recipe(TrainOptions(), config, [prepare(sample, spec)], "microscopy").patch
-    learn(spec, [sample], steps=2, patch=patch)
+    assert has_learned(learn(spec, [sample], steps=2, patch=patch))
 
 
 def test_scratch_when_the_batch_is_one_patch_then_it_trains():
     spec = tiny_spec(object_size=None)
     sample = blobs(shape=(4, 4), n=1, radius=2.0)
     recipe = scratch_recipe(TrainOptions(batch=1), NetConfig(depth=2), [prepare(sample, spec)], "microscopy")
-    learn(spec, [sample], steps=2, patch=recipe.patch, batch=1)
+    assert has_learned(learn(spec, [sample], steps=2, patch=recipe.patch, batch=1))
