@@ -10,7 +10,11 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from napari_unet.core.base.catalogue import AUGMENTS, LOSSES, NETS, OPTIMISERS, SCHEDULES
 from napari_unet.core.base.errors import UserError
+
+PRESET_NAMES = ("fast", "accurate", "classic-2015", "unet3d-2016")
+"""The keys of ``core.nets.PRESETS``."""
 
 
 def _choice(default: Any, label: str, help: str, **metadata: Any) -> Any:
@@ -112,7 +116,43 @@ class TrainOptions:
     patch: int | None = _choice(
         None, "Patch", "Edge of a training patch.", unit="px", min=16, max=1024, step=16, advanced=True
     )
-    loss: str = _choice("auto", "Loss", "Loss of the classes.", choices=("auto", "bce_dice", "ce_dice"), advanced=True)
+    loss: str = _choice(
+        "auto",
+        "Loss",
+        "Loss of the classes, or of foreground against background.",
+        choices=("auto", *LOSSES),
+        advanced=True,
+    )
+    weighting: str = _choice(
+        "none",
+        "Weights",
+        "border: more weight between touching objects (U-Net, 2015); classes: more weight for rare classes.",
+        choices=("none", "border", "classes"),
+        advanced=True,
+    )
+    augment: str = _choice(
+        "auto", "Augmentation", "Kind of image, for its random changes.", choices=("auto", *AUGMENTS), advanced=True
+    )
+    optimizer: str = _choice(
+        "adamw", "Optimizer", "How the weights follow the gradient.", choices=tuple(OPTIMISERS), advanced=True
+    )
+    schedule: str = _choice(
+        "linear",
+        "Schedule",
+        "How the learning rate falls during the training.",
+        choices=tuple(SCHEDULES),
+        advanced=True,
+    )
+    accumulate: int = _choice(
+        1,
+        "Accumulate",
+        "Batches whose gradients are added up for one step: a large batch in little memory.",
+        unit="batches",
+        min=1,
+        max=64,
+        step=1,
+        advanced=True,
+    )
     seed: int = _choice(0, "Seed", "The same seed gives the same model.", min=0, max=2**31 - 1, step=1, advanced=True)
     precision: str = _choice(
         "auto",
@@ -127,8 +167,23 @@ class TrainOptions:
     net: str = _choice(
         "fast",
         "Network",
-        "Preset of a network trained from scratch: fast and accurate are U-Nets of 16 and 32 base channels.",
-        choices=("fast", "accurate", "classic-2015", "unet3d-2016"),
+        "Network trained from scratch: fast and accurate are U-Nets of 16 and 32 base channels; plan derives one from "
+        "the images and the memory.",
+        choices=(*PRESET_NAMES, "plan", *NETS),
+        advanced=True,
+    )
+    norm: str = _choice(
+        "auto",
+        "Normalisation",
+        "Of a network trained from scratch; with instance and group, tiles are blended instead of exact.",
+        choices=("auto", "batch", "batch-renorm", "instance", "group", "none"),
+        advanced=True,
+    )
+    deep_supervision: str = _choice(
+        "off",
+        "Deep supervision",
+        "Teach the coarser levels of a network trained from scratch as well.",
+        choices=("off", "on"),
         advanced=True,
     )
     target: str = _choice(
