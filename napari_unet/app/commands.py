@@ -16,6 +16,7 @@ from napari_unet.app import library
 from napari_unet.app.requests import (
     FineTuneRequest,
     KeptOutput,
+    PretrainRequest,
     RedecodeRequest,
     SegmentRequest,
     SegmentResult,
@@ -30,11 +31,13 @@ from napari_unet.core.store.training_set import Sample, save_sample
 
 if TYPE_CHECKING:
     from napari_unet.app.job import Stop
+    from napari_unet.core.pipeline.train import TrainResult
     from napari_unet.core.store.models import Model
 
 __all__ = [
     "FineTuneRequest",
     "KeptOutput",
+    "PretrainRequest",
     "RedecodeRequest",
     "SegmentRequest",
     "SegmentResult",
@@ -42,6 +45,7 @@ __all__ = [
     "Training",
     "fine_tune",
     "load_cached",
+    "pretrain",
     "redecode",
     "segment",
     "train",
@@ -134,25 +138,49 @@ def fine_tune(request: FineTuneRequest, report: Report, stop: Stop) -> Training:
 
 
 def train(request: TrainRequest, report: Report, stop: Stop) -> Training:
-    """Train a new model from scratch and save it.
+    """Train a new model and save it: from random weights, or from those of another model.
 
     Raises
     ------
     UserError
-        When nothing teaches, or the samples do not fit each other.
+        When nothing teaches, the samples do not fit each other, or the weights to start from do not fit them.
     """
     from napari_unet.core.pipeline.scratch import train_new
 
     _check_free(request.out_folder)
+    start = None if request.start is None else load_cached(request.start)
     samples = _samples(request)
     name = library.free_name(request.title) if request.out_folder is None else request.out_folder.name
     learning = _keep_samples(name, samples, report) if request.out_folder is None else None
     checkpoint = request.checkpoint or (None if learning is None else learning / "checkpoint")
-    model, found = train_new(samples, request.options, name, report, stop, checkpoint)
-    if request.title:
-        model = replace(model, spec=replace(model.spec, title=request.title))
-    folder = _save(model, name, request.out_folder)
+    model, found = train_new(samples, request.options, name, report, stop, checkpoint, start=start)
+    folder = _save(_titled(model, request.title), name, request.out_folder)
     _drop_checkpoint(learning)
+    return _new(folder, found)
+
+
+def pretrain(request: PretrainRequest, report: Report, stop: Stop) -> Training:
+    """Let a network learn from images without labels, and save it to start trainings from.
+
+    Raises
+    ------
+    UserError
+        When there is no image, or the images do not fit each other.
+    """
+    from napari_unet.core.pipeline.pretrain import pretrain as run
+
+    _check_free(request.out_folder)
+    name = library.free_name(request.title or "pre-trained") if request.out_folder is None else request.out_folder.name
+    model, found = run(request.images, request.options, name, report, stop, request.checkpoint)
+    return _new(_save(_titled(model, request.title), name, request.out_folder), found)
+
+
+def _titled(model: Model, title: str) -> Model:
+    return replace(model, spec=replace(model.spec, title=title)) if title else model
+
+
+def _new(folder: Path, found: TrainResult) -> Training:
+    """Say how a training ended that has no older model to be compared with."""
     score = math.nan if found.score is None else found.score
     return Training(folder.name, folder, "", True, math.nan, score, history=found.history, stopped=found.stopped)
 

@@ -168,10 +168,39 @@ class TrainRequest:
         Where it is saved; None is the library, under a name made of the title.
     checkpoint : Path or None
         Folder of checkpoints; a training that finds one there goes on from it.
+    start : Path or None
+        Folder of a model whose weights the training starts from, such as a pre-trained one; None starts from random
+        weights.
     """
 
     snapshots: tuple[Snapshot, ...] = ()
     samples: tuple[Sample, ...] = ()
+    options: TrainOptions = field(default_factory=TrainOptions)
+    title: str = ""
+    out_folder: Path | None = None
+    checkpoint: Path | None = None
+    start: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PretrainRequest:
+    """Ask for a network that has learnt what images look like, from images alone.
+
+    Parameters
+    ----------
+    images : tuple of Image
+        Without labels; of one kind. Must not change while the job runs.
+    options : TrainOptions
+        What the user fixed; what concerns labels is not used.
+    title : str
+        What the user calls it.
+    out_folder : Path or None
+        Where it is saved; None is the library, under a name made of the title.
+    checkpoint : Path or None
+        Folder of checkpoints; a pre-training that finds one there goes on from it.
+    """
+
+    images: tuple[Image, ...]
     options: TrainOptions = field(default_factory=TrainOptions)
     title: str = ""
     out_folder: Path | None = None
@@ -189,7 +218,7 @@ class Training:
     folder : Path or None
         Where it was saved; None where it was not.
     parent : str
-        The model it started from; empty for one from scratch.
+        The model that was fine-tuned, which the new one is compared with; empty for a new one.
     accepted : bool
         It scored no worse than its parent on what it had not learnt from.
     before, after : float

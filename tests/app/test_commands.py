@@ -209,7 +209,7 @@ def test_train_when_from_scratch_then_the_model_has_the_title_and_a_name_made_of
         score, history, stopped = None, (), True
 
     spec = tiny_spec(net_config={**tiny_spec().net_config, "out_channels": 4})
-    monkeypatch.setattr(scratch, "train_new", lambda *args: (initial_model(spec), Result()))
+    monkeypatch.setattr(scratch, "train_new", lambda *args, **kwargs: (initial_model(spec), Result()))
     training = commands.train(TrainRequest((snapshot(),), title="My cells!"), silent, never)
     assert (training.name, training.accepted, training.stopped) == ("My-cells", True, True)
     assert math.isnan(training.after)

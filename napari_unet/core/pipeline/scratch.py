@@ -119,6 +119,8 @@ def train_new(
     report: Report = silent,
     stop: Stop = never,
     checkpoint: Path | None = None,
+    *,
+    start: Model | None = None,
 ) -> tuple[Model, TrainResult]:
     """Train a new model on samples.
 
