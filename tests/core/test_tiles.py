@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_unet.core.base.tiles import full_box, grow, plan_tiles, round_up, shift
+from napari_unet.core.base.tiles import bounding_box, full_box, grow, plan_tiles, round_up, shift
 
 
 @st.composite
@@ -69,3 +69,15 @@ def test_round_up_when_given_any_value_then_is_the_next_multiple(value, multiple
 def test_full_box_when_used_as_an_index_then_gives_everything():
     volume = np.zeros((3, 4))
     assert volume[full_box(volume.shape)].shape == (3, 4)
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 8)), max_size=5))
+def test_bounding_box_when_voxels_are_set_then_is_the_smallest_that_holds_them(voxels):
+    mask = np.zeros((7, 9), bool)
+    for voxel in voxels:
+        mask[voxel] = True
+    inside = mask[bounding_box(mask)]
+    assert inside.sum() == mask.sum()
+    for axis in range(inside.ndim if inside.size else 0):
+        edges = inside.take([0, -1], axis=axis)
+        assert edges.any(axis=1 - axis).all()

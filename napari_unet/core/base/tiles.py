@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil
 
+import numpy as np
+from numpy.typing import NDArray
+
 Box = tuple[slice, ...]
 
 
@@ -84,3 +87,10 @@ def grow(box: Box, margin: tuple[int, ...], shape: tuple[int, ...]) -> Box:
 def full_box(shape: tuple[int, ...]) -> Box:
     """Give the box that holds the whole volume."""
     return tuple(slice(0, n) for n in shape)
+
+
+def bounding_box(mask: NDArray[np.bool_]) -> Box:
+    """Give the smallest box that holds all that is set in a mask; an empty one where nothing is."""
+    axes = range(mask.ndim)
+    hits = [np.flatnonzero(mask.any(axis=tuple(b for b in axes if b != a))) for a in axes]
+    return tuple(slice(int(h[0]), int(h[-1]) + 1) if len(h) else slice(0, 0) for h in hits)

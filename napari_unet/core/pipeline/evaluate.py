@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.base.options import SegmentOptions
-from napari_unet.core.base.tiles import Box, grow
+from napari_unet.core.base.tiles import Box, bounding_box, grow
 from napari_unet.core.metrics.instances import average_precision, match_counts, pool
 from napari_unet.core.metrics.semantic import dice
 from napari_unet.core.pipeline.segment import Prediction, decode, segment
@@ -48,8 +48,7 @@ def _annotated_box(sample: Sample) -> Box:
     """Give the box around what is annotated, with room for objects that reach out of it."""
     if sample.annotated is None:
         return tuple(slice(0, n) for n in sample.labels.shape)
-    index = np.nonzero(sample.annotated)
-    box = tuple(slice(int(i.min()), int(i.max()) + 1) for i in index)
+    box = bounding_box(sample.annotated > 0)
     return grow(box, (16,) * len(box), sample.labels.shape)
 
 

@@ -10,6 +10,8 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet.core.base.tiles import bounding_box
+
 if TYPE_CHECKING:
     from napari_unet.core.store.training_set import Sample
 
@@ -95,7 +97,9 @@ def _regions(samples: Sequence[Sample], semantic: bool) -> list[list[Sample]]:
             return []
         parts = cc3d.connected_components(sample.annotated > 0, connectivity=4 if sample.labels.ndim == 2 else 6)
         if not semantic:
-            parts = np.where(parts == _home(sample.labels, parts), parts, 0)
+            # Sorting all labels of a large image for a few corrections would hold up the window.
+            box = bounding_box(sample.annotated > 0)
+            parts[box] = np.where(parts[box] == _home(sample.labels[box], parts[box]), parts[box], 0)
         order = np.argsort(-np.bincount(parts.ravel())[1:]) + 1
         masked = [_restrict(sample, parts == number) for number in order]
         # Single accepted cells are not regions: they are split by place.
