@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.metrics import instances
+from napari_unet.core.metrics import instances, overlap
 from napari_unet.core.metrics.instances import Counts, average_precision, f1, match_counts, panoptic_quality, pool
 
 small_labels = arrays(np.int32, (5, 6), elements=st.integers(0, 4))
@@ -97,7 +97,7 @@ def test_overlaps_when_the_table_is_too_large_then_the_sorted_way_gives_the_same
     pred, truth = np.random.default_rng(1).integers(0, 9, (2, 40, 40))
     dense = match_counts(pred, truth, (0.05, 0.1, 0.5))
 
-    monkeypatch.setattr(instances, "DENSE_TABLE_CELLS", 0)
+    monkeypatch.setattr(overlap, "DENSE_TABLE_CELLS", 0)
 
     assert match_counts(pred, truth, (0.05, 0.1, 0.5)) == dense
 

@@ -12,7 +12,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
 
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.metrics.semantic import dice, dice_per_class, hausdorff, hausdorff95, iou, pixel_accuracy
+from napari_unet.core.metrics.semantic import dice, dice_per_class, iou, pixel_accuracy
+from napari_unet.core.metrics.surfaces import hausdorff, hausdorff95
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import fastremap
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.metrics.matching import match_pairs
+from napari_unet.core.metrics.overlap import Labels, Overlap, overlap
+from napari_unet.core.metrics.ratio import ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
-
-# Above this many cells a dense table of overlaps costs more memory than sorting the voxels does.
-DENSE_TABLE_CELLS = 10_000_000
-
-Labels = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -73,10 +68,7 @@ def pool(counts: Iterable[Counts], thresholds: tuple[float, ...] = THRESHOLDS) -
 
 
 def match_counts(pred: Labels, truth: Labels, thresholds: tuple[float, ...] = THRESHOLDS) -> Counts:
-    """Count matched, superfluous and missed objects.
-
-    Each object matches at most one other. Among all such matchings the one with the most pairs counts, and among those
-    the one with the largest sum of IoU.
+    """Count matched, superfluous and missed objects, matched one to one as `match_pairs` says.
 
     Parameters
     ----------
@@ -95,18 +87,20 @@ def match_counts(pred: Labels, truth: Labels, thresholds: tuple[float, ...] = TH
     UserError
         When the shapes differ, or the arrays do not hold labels.
     """
-    check_pair(pred, truth)
-    predicted, true = _number(pred), _number(truth)
-    n_pred, n_true = len(predicted.ids), len(true.ids)
-    rows, columns, iou = _overlaps(predicted, true)
-    tp, fp, fn, iou_sum = [], [], [], []
-    for threshold in thresholds:
-        matched = _matching(rows, columns, iou, threshold)
-        tp.append(len(matched))
-        fp.append(n_pred - len(matched))
-        fn.append(n_true - len(matched))
-        iou_sum.append(float(matched.sum()))
-    return Counts(tuple(thresholds), tuple(tp), tuple(fp), tuple(fn), tuple(iou_sum))
+    return count_matches(overlap(pred, truth), thresholds)
+
+
+def count_matches(found: Overlap, thresholds: tuple[float, ...] = THRESHOLDS) -> Counts:
+    """Count matches as `match_counts` does, from overlaps that are known already."""
+    n_pred, n_true, iou = len(found.pred_ids), len(found.true_ids), found.iou
+    matched = [iou[match_pairs(found, threshold)] for threshold in thresholds]
+    return Counts(
+        tuple(thresholds),
+        tuple(len(one) for one in matched),
+        tuple(n_pred - len(one) for one in matched),
+        tuple(n_true - len(one) for one in matched),
+        tuple(float(one.sum()) for one in matched),
+    )
 
 
 def overlaps(pred: Labels, truth: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
@@ -129,10 +123,8 @@ def overlaps(pred: Labels, truth: Labels) -> tuple[NDArray[np.int64], NDArray[np
     UserError
         When the shapes differ, or the arrays do not hold labels.
     """
-    check_pair(pred, truth)
-    predicted, true = _number(pred), _number(truth)
-    rows, columns, iou = _overlaps(predicted, true)
-    return predicted.ids[rows], true.ids[columns], iou
+    found = overlap(pred, truth)
+    return found.pred_ids[found.rows], found.true_ids[found.columns], found.iou
 
 
 def average_precision(counts: Counts) -> tuple[float, ...]:
@@ -142,12 +134,39 @@ def average_precision(counts: Counts) -> tuple[float, ...]:
     ----------
     Schmidt et al., Cell Detection with Star-convex Polygons, MICCAI 2018, doi:10.1007/978-3-030-00934-2_30.
     """
-    return tuple(_ratio(tp, tp + fp + fn) for tp, fp, fn in zip(counts.tp, counts.fp, counts.fn, strict=True))
+    return _each("ap", counts)
+
+
+def mean_average_precision(counts: Counts) -> float:
+    """Give the mean of `average_precision` over the thresholds, 0 to 1; with the default ones the mSA of 0.5 to 0.95.
+
+    References
+    ----------
+    Caicedo et al., Nucleus segmentation across imaging experiments: the 2018 Data Science Bowl, Nature Methods 16,
+    2019, doi:10.1038/s41592-019-0612-7.
+    """
+    return float(np.mean(average_precision(counts)))
 
 
 def f1(counts: Counts) -> tuple[float, ...]:
     """Give 2 TP / (2 TP + FP + FN) at each threshold, 0 to 1; 1 where there is no object at all."""
-    return tuple(_ratio(2 * tp, 2 * tp + fp + fn) for tp, fp, fn in zip(counts.tp, counts.fp, counts.fn, strict=True))
+    return _each("f1", counts)
+
+
+def precision(counts: Counts) -> tuple[float, ...]:
+    """Give TP / (TP + FP) at each threshold, 0 to 1: the share of predicted objects that are right.
+
+    Where nothing is predicted it is 1 if there is no true object either, else 0.
+    """
+    return _each("precision", counts)
+
+
+def recall(counts: Counts) -> tuple[float, ...]:
+    """Give TP / (TP + FN) at each threshold, 0 to 1: the share of true objects that are found.
+
+    Where there is no true object it is 1 if nothing is predicted either, else 0.
+    """
+    return _each("recall", counts)
 
 
 def panoptic_quality(counts: Counts) -> tuple[float, ...]:
@@ -157,106 +176,48 @@ def panoptic_quality(counts: Counts) -> tuple[float, ...]:
     ----------
     Kirillov et al., Panoptic Segmentation, CVPR 2019, doi:10.1109/CVPR.2019.00963, equation 1.
     """
-    rows = zip(counts.iou_sum, counts.tp, counts.fp, counts.fn, strict=True)
-    return tuple(_ratio(iou, tp + fp / 2 + fn / 2) for iou, tp, fp, fn in rows)
+    return _each("pq", counts)
 
 
-def check_pair(pred: NDArray[np.generic], truth: NDArray[np.generic]) -> None:
-    """Refuse two arrays that cannot be compared as labels.
+Columns = NDArray[np.float64]
+RATES: Mapping[str, Callable[[Columns, Columns, Columns, Columns], Columns]] = {
+    "ap": lambda tp, fp, fn, _: ratio(tp, tp + fp + fn),
+    "f1": lambda tp, fp, fn, _: ratio(2 * tp, 2 * tp + fp + fn),
+    "pq": lambda tp, fp, fn, iou_sum: ratio(iou_sum, tp + fp / 2 + fn / 2),
+    "precision": lambda tp, fp, fn, _: ratio(tp, tp + fp, fn == 0),
+    "recall": lambda tp, fp, fn, _: ratio(tp, tp + fn, fp == 0),
+}
+"""Scores by name, of TP, FP, FN and the sum of IoU; the arrays may be of any shape."""
 
-    Raises
-    ------
-    UserError
-        When the shapes differ, or the values are not integers of 0 and above.
+
+def as_table(counts: Sequence[Counts]) -> NDArray[np.float64]:
+    """Put the counts of images into one array that can be resampled.
+
+    Returns
+    -------
+    (n_images, 4, n_thresholds) float64
+        TP, FP, FN and the sum of IoU; sums over images are pooled counts.
     """
-    if pred.shape != truth.shape:
-        raise UserError(
-            f"The prediction has the shape {pred.shape} and the truth {truth.shape}.",
-            "Compare labels of the same image on the same grid.",
-        )
-    for name, labels in (("prediction", pred), ("truth", truth)):
-        if labels.dtype.kind not in "bui" or (labels.dtype.kind == "i" and labels.size and labels.min() < 0):
-            raise UserError(
-                f"The {name} is no label image: it holds {labels.dtype} values.",
-                "Labels are integers, 0 is background.",
-            )
+    return np.array([(one.tp, one.fp, one.fn, one.iou_sum) for one in counts], np.float64)
 
 
-@dataclass(frozen=True)
-class _Numbered:
-    """Keep the objects of an image, numbered 1 to n, as one row of voxels; `ids` are their labels."""
+def rate(name: str, table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute one score of `RATES` from pooled counts.
 
-    voxels: NDArray[np.integer]
-    ids: NDArray[np.int64]
+    Parameters
+    ----------
+    name : str
+        A key of `RATES`.
+    table : (..., 4, n_thresholds) float64
+        As `as_table` gives it, or weighted sums of that over images.
 
-
-def _number(labels: Labels) -> _Numbered:
-    flat = labels.ravel()
-    numbered, mapping = fastremap.renumber(flat.astype(np.uint8) if flat.dtype == bool else flat, in_place=False)
-    ids = np.zeros(len(mapping) + 1, np.int64)
-    for old, new in mapping.items():
-        ids[int(new)] = int(old)
-    return _Numbered(numbered, ids[1 : len(mapping) + 1 - (0 in mapping)])
-
-
-def _overlaps(
-    predicted: _Numbered, true: _Numbered
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """List the pairs of objects that share voxels by their places in `ids`, and their IoU."""
-    n_pred, width = len(predicted.ids), len(true.ids) + 1
-    codes = predicted.voxels.astype(np.int64) * width + true.voxels
-    if (n_pred + 1) * width <= DENSE_TABLE_CELLS:
-        table = np.bincount(codes, minlength=(n_pred + 1) * width)
-        found = np.flatnonzero(table)
-        shared = table[found]
-    else:
-        found, shared = fastremap.unique(codes, return_counts=True)
-    rows, columns = found // width, found % width
-    pred_size = np.bincount(rows, weights=shared, minlength=n_pred + 1)
-    true_size = np.bincount(columns, weights=shared, minlength=width)
-    pair = (rows > 0) & (columns > 0)
-    rows, columns, shared = rows[pair], columns[pair], shared[pair]
-    iou = shared / (pred_size[rows] + true_size[columns] - shared)
-    return rows - 1, columns - 1, iou
-
-
-def _matching(
-    rows: NDArray[np.int64], columns: NDArray[np.int64], iou: NDArray[np.float64], threshold: float
-) -> NDArray[np.float64]:
-    """Give the IoU of each matched pair.
-
-    A group of pairs that share objects is solved by itself. Above an IoU of 0.5 every group is a single pair, because
-    no object can share more than half of itself with two others; so hardly anything is left for the solver.
+    Returns
+    -------
+    (..., n_thresholds) float64, 0 to 1
+        At each threshold.
     """
-    enough = iou >= threshold
-    rows, columns, iou = rows[enough], columns[enough], iou[enough]
-    if not len(iou):
-        return iou
-    contested = (np.bincount(rows)[rows] > 1) | (np.bincount(columns)[columns] > 1)
-    if not contested.any():
-        return iou
-    matched = [iou[~contested]]
-    rows, columns, iou = rows[contested], columns[contested], iou[contested]
-    n_rows = int(rows.max()) + 1
-    size = n_rows + int(columns.max()) + 1
-    _, group = connected_components(coo_array((iou, (rows, n_rows + columns)), shape=(size, size)), directed=False)
-    order = np.argsort(group[rows], kind="stable")
-    starts = np.flatnonzero(np.diff(group[rows][order])) + 1
-    matched.extend(_solve(rows[part], columns[part], iou[part]) for part in np.split(order, starts))
-    return np.concatenate(matched)
+    return RATES[name](*np.moveaxis(table, -2, 0))
 
 
-def _solve(rows: NDArray[np.int64], columns: NDArray[np.int64], iou: NDArray[np.float64]) -> NDArray[np.float64]:
-    row_ids, row = np.unique(rows, return_inverse=True)
-    column_ids, column = np.unique(columns, return_inverse=True)
-    table = np.zeros((len(row_ids), len(column_ids)))
-    table[row, column] = iou
-    # One more pair outweighs any sum of IoU: that sum is at most the number of pairs.
-    gain = table + (table > 0) * (min(table.shape) + 1)
-    at = linear_sum_assignment(gain, maximize=True)
-    chosen: NDArray[np.float64] = table[at]
-    return chosen[chosen > 0]
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole > 0 else 1.0
+def _each(name: str, counts: Counts) -> tuple[float, ...]:
+    return tuple(rate(name, as_table([counts])[0]).tolist())

@@ -1,24 +1,90 @@
-"""Compare masks with masks: overlap (Dice, IoU, accuracy) and distance of their surfaces (Hausdorff).
+"""Compare masks with masks: Dice, IoU, precision, recall and accuracy of voxels.
 
-Empty masks have a defined score everywhere: two empty masks agree (Dice and IoU 1, distance 0); a mask compared with an
-empty one does not (Dice and IoU 0, distance infinite).
+Empty masks have a defined score everywhere: two empty masks agree (1), a mask compared with an empty one does not (0).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import edt
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion
 
 from napari_unet.core.base.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_unet.core.metrics.overlap import Overlap
+
 Mask = NDArray[np.bool_] | NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Keep what all scores of two masks are made of.
+
+    Parameters
+    ----------
+    n_both, n_pred, n_true : int, voxels
+        In both masks, in the predicted and in the true one.
+    """
+
+    n_both: int
+    n_pred: int
+    n_true: int
+
+    @property
+    def dice(self) -> float:
+        """Give 2 |A and B| / (|A| + |B|)."""
+        size = self.n_pred + self.n_true
+        return 2 * self.n_both / size if size else 1.0
+
+    @property
+    def iou(self) -> float:
+        """Give |A and B| / |A or B|."""
+        union = self.n_pred + self.n_true - self.n_both
+        return self.n_both / union if union else 1.0
+
+    @property
+    def precision(self) -> float:
+        """Give |A and B| / |A|, A the prediction."""
+        return self.n_both / self.n_pred if self.n_pred else float(self.n_true == 0)
+
+    @property
+    def recall(self) -> float:
+        """Give |A and B| / |B|, B the truth."""
+        return self.n_both / self.n_true if self.n_true else float(self.n_pred == 0)
+
+
+def agreement(pred: Mask, truth: Mask) -> Agreement:
+    """Count the voxels of two masks.
+
+    Parameters
+    ----------
+    pred, truth : bool or integer array, the same shape
+        Everything but 0 belongs to the mask.
+
+    Raises
+    ------
+    UserError
+        When the shapes differ.
+    """
+    a, b = as_masks(pred, truth)
+    return Agreement(int(np.count_nonzero(a & b)), int(np.count_nonzero(a)), int(np.count_nonzero(b)))
+
+
+def agreement_of_foreground(found: Overlap) -> Agreement:
+    """Count the voxels of all objects together."""
+    return Agreement(int(found.shared.sum()), int(found.pred_sizes.sum()), int(found.true_sizes.sum()))
+
+
+def agreement_of_class(found: Overlap, label: int) -> Agreement:
+    """Count the voxels of one class, from the overlaps of two images of classes."""
+    rows, columns = found.pred_ids == label, found.true_ids == label
+    both = found.shared[rows[found.rows] & columns[found.columns]]
+    return Agreement(int(both.sum()), int(found.pred_sizes[rows].sum()), int(found.true_sizes[columns].sum()))
 
 
 def dice(pred: Mask, truth: Mask) -> float:
@@ -43,16 +109,28 @@ def dice(pred: Mask, truth: Mask) -> float:
     ----------
     Dice, Measures of the amount of ecologic association between species, Ecology 26, 1945, doi:10.2307/1932409.
     """
-    a, b = _masks(pred, truth)
-    size = np.count_nonzero(a) + np.count_nonzero(b)
-    return 2 * np.count_nonzero(a & b) / size if size else 1.0
+    return agreement(pred, truth).dice
 
 
 def iou(pred: Mask, truth: Mask) -> float:
     """Give the intersection over union (Jaccard index), 0 to 1; parameters and errors as `dice`."""
-    a, b = _masks(pred, truth)
-    union = np.count_nonzero(a | b)
-    return np.count_nonzero(a & b) / union if union else 1.0
+    return agreement(pred, truth).iou
+
+
+def precision(pred: Mask, truth: Mask) -> float:
+    """Give the share of predicted voxels that are right, 0 to 1; parameters and errors as `dice`.
+
+    An empty prediction has 1 where the truth is empty too, else 0.
+    """
+    return agreement(pred, truth).precision
+
+
+def recall(pred: Mask, truth: Mask) -> float:
+    """Give the share of true voxels that are found, 0 to 1; parameters and errors as `dice`.
+
+    An empty truth gives 1 where the prediction is empty too, else 0.
+    """
+    return agreement(pred, truth).recall
 
 
 def pixel_accuracy(pred: Mask, truth: Mask) -> float:
@@ -95,76 +173,14 @@ def dice_per_class(pred: Mask, truth: Mask, classes: Sequence[int]) -> dict[int,
     return {k: dice(pred == k, truth == k) for k in classes}
 
 
-def hausdorff(pred: Mask, truth: Mask, voxel_size: Sequence[float] | None = None) -> float:
-    """Give the largest distance from a point of one surface to the other surface.
-
-    Parameters
-    ----------
-    pred, truth : bool or integer array, the same shape, 1 to 3 axes
-        Everything but 0 belongs to the mask. Needs about 16 bytes for each voxel of the box around both masks.
-    voxel_size : sequence of float, µm, one for each axis
-        None measures in voxels.
-
-    Returns
-    -------
-    float, µm (voxels without a voxel size)
-        0 where both are empty, infinite where one is.
+def as_masks(pred: Mask, truth: Mask) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Make two masks of what is not 0.
 
     Raises
     ------
     UserError
-        When the shapes differ, or the voxel size does not fit them.
-
-    References
-    ----------
-    Huttenlocher et al., Comparing images using the Hausdorff distance, IEEE TPAMI 15, 1993, doi:10.1109/34.232073.
+        When the shapes differ.
     """
-    return _hausdorff(pred, truth, voxel_size, 100.0)
-
-
-def hausdorff95(pred: Mask, truth: Mask, voxel_size: Sequence[float] | None = None) -> float:
-    """Give the Hausdorff distance without the farthest 5 % of each surface; parameters and errors as `hausdorff`.
-
-    It is the larger one of the two directed 95th percentiles, where some tools take one percentile of all distances of
-    both directions.
-    """
-    return _hausdorff(pred, truth, voxel_size, 95.0)
-
-
-def _hausdorff(pred: Mask, truth: Mask, voxel_size: Sequence[float] | None, percentile: float) -> float:
-    a, b = _masks(pred, truth)
-    size = tuple(voxel_size) if voxel_size is not None else (1.0,) * a.ndim
-    if len(size) != a.ndim or not all(np.isfinite(v) and v > 0 for v in size):
-        raise UserError(
-            f"The voxel size {size} does not fit masks with {a.ndim} axes.",
-            "Give one positive length in µm for each axis.",
-        )
-    if not a.any() or not b.any():
-        return 0.0 if a.any() == b.any() else float("inf")
-    box = _box(a | b)
-    surfaces = _surface(a[box]), _surface(b[box])
-    there = np.percentile(_distance_to(surfaces[1], size)[surfaces[0]], percentile)
-    back = np.percentile(_distance_to(surfaces[0], size)[surfaces[1]], percentile)
-    return float(max(there, back))
-
-
-def _surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    inside: NDArray[np.bool_] = binary_erosion(mask)
-    return mask & ~inside
-
-
-def _distance_to(surface: NDArray[np.bool_], voxel_size: tuple[float, ...]) -> NDArray[np.float32]:
-    distance: NDArray[np.float32] = edt.edt(np.ascontiguousarray(~surface), anisotropy=voxel_size)
-    return distance
-
-
-def _box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    axes = range(mask.ndim)
-    hits = [np.flatnonzero(mask.any(axis=tuple(b for b in axes if b != a))) for a in axes]
-    return tuple(slice(int(hit[0]), int(hit[-1]) + 1) for hit in hits)
-
-
-def _masks(pred: Mask, truth: Mask) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     _check_shapes(pred, truth)
     return np.asarray(pred) != 0, np.asarray(truth) != 0
 
