@@ -5,15 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from napari_unet.core.augment import AUGMENTS, apply_spatial, change_intensity, draw_spatial
+from napari_unet.core.augment import apply_spatial, change_intensity, draw_spatial
 from napari_unet.core.augment.spatial import SpatialDraw, SpatialRecipe
+from napari_unet.core.base.catalogue import AUGMENTS, look_up
 from napari_unet.core.targets import TARGETS
 from tests.core.phantoms import balls
 
-WILD = SpatialRecipe(rotation=180.0, scale=(0.5, 2.0), elastic=1.0, bend=6.0)
+WILD = SpatialRecipe(rotation=180.0, scale=(0.5, 2.0), elastic=1.0, bend=6.0, tilt=180.0)
+PRESETS = {name: look_up(AUGMENTS, name, "augmentation") for name in AUGMENTS}
+RECIPES = [WILD, *(pair[0] for pair in PRESETS.values())]
+CUBES, COARSE = (1.0, 1.0, 1.0), (3.0, 1.0, 1.0)
 seeds = st.integers(0, 100_000)
 
 
@@ -60,20 +64,20 @@ def test_vectors_when_the_patch_is_turned_by_any_angle_then_still_point_to_the_m
         assert np.abs(found - wanted)[:, inside].mean() < 0.12  # voxels are square, so turned discs differ a little
 
 
-@given(seeds, st.integers(2, 3), st.sampled_from([WILD, *(pair[0] for pair in AUGMENTS.values())]))
+@given(seeds, st.integers(2, 3), st.sampled_from(RECIPES))
 def test_labels_when_moved_in_any_way_then_no_new_ids_appear(seed, dims, recipe):
     labels = torch.randint(0, 5, (2, 1, *(14,) * dims), generator=random(seed)).float() * 1000
-    draw = draw_spatial(recipe, 2, dims, random(seed))
+    draw = draw_spatial(recipe, 2, dims, random(seed), CUBES[:dims])
     _, moved = apply_spatial(draw, labels, labels, (8,) * dims, vectors=False)
     assert moved.shape == (2, 1, *(8,) * dims)
     assert set(moved.unique().tolist()) <= {0.0, *labels.unique().tolist()}
 
 
-@given(seeds, st.integers(2, 3), st.sampled_from([WILD, *(pair[0] for pair in AUGMENTS.values())]))
+@given(seeds, st.integers(2, 3), st.sampled_from(RECIPES))
 def test_image_and_target_when_moved_in_any_way_then_stay_aligned(seed, dims, recipe):
     grid = np.indices((40,) * dims)
     labels = ((grid // 20).sum(0) % 2 == 0).astype(np.float32)  # a chessboard of large fields
-    draw = draw_spatial(recipe, 1, dims, random(seed))
+    draw = draw_spatial(recipe, 1, dims, random(seed), CUBES[:dims])
     image, target = apply_spatial(draw, piece(labels), piece(labels), (20,) * dims, vectors=False)
     known = apply_spatial(draw, piece(labels), piece(np.ones_like(labels)), (20,) * dims, vectors=False)[1] > 0
     clear = known & ((image < 0.02) | (image > 0.98))
@@ -91,7 +95,7 @@ def test_target_when_it_comes_from_outside_of_the_piece_then_is_0(seed):
 
 @pytest.mark.parametrize("name", AUGMENTS)
 def test_augment_when_the_seed_is_the_same_then_so_is_the_draw(name):
-    spatial, intensity = AUGMENTS[name]
+    spatial, intensity = PRESETS[name]
     results = []
     for seed in (3, 3, 4):
         generator = random(seed)
@@ -105,7 +109,7 @@ def test_augment_when_the_seed_is_the_same_then_so_is_the_draw(name):
 
 @pytest.mark.parametrize("dims", [2, 3])
 def test_augment_none_when_applied_then_cuts_the_middle_and_changes_nothing(dims):
-    spatial, intensity = AUGMENTS["none"]
+    spatial, intensity = PRESETS["none"]
     x = torch.rand(2, 3, *(12,) * dims)
     image, target = apply_spatial(draw_spatial(spatial, 2, dims, random(0)), x, x, (8,) * dims, vectors=False)
     middle = x[(slice(None), slice(None), *(slice(2, 10),) * dims)]
@@ -115,15 +119,57 @@ def test_augment_none_when_applied_then_cuts_the_middle_and_changes_nothing(dims
 
 @given(seeds)
 def test_mri_when_drawn_then_the_head_keeps_its_up_and_down(seed):
-    matrix = draw_spatial(AUGMENTS["mri"][0], 4, 3, random(seed)).matrix
+    matrix = draw_spatial(PRESETS["mri"][0], 4, 3, random(seed)).matrix
     assert (matrix.diagonal(dim1=1, dim2=2) > 0.5).all()
 
 
-@given(seeds, st.sampled_from([WILD, *(pair[0] for pair in AUGMENTS.values())]))
-def test_reach_when_a_piece_of_that_size_is_cut_then_it_holds_the_whole_patch(seed, recipe):
-    matrix = draw_spatial(recipe, 1, 2, random(seed)).matrix[0]
-    corners = torch.tensor([[a, b] for a in (-1.0, 1.0) for b in (-1.0, 1.0)])
+@given(seeds, st.integers(2, 3), st.sampled_from(RECIPES))
+def test_reach_when_a_piece_of_that_size_is_cut_then_it_holds_the_whole_patch(seed, dims, recipe):
+    matrix = draw_spatial(recipe, 1, dims, random(seed), CUBES[:dims]).matrix[0]
+    corners = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * dims)
     assert (corners @ matrix.T).abs().max() <= recipe.reach + 1e-5
+
+
+@given(seeds, st.sampled_from(RECIPES), st.sampled_from([None, COARSE]))
+def test_matrix_when_voxels_are_not_known_to_be_cubes_then_z_is_not_mixed_with_xy(seed, recipe, voxel_size):
+    matrix = draw_spatial(recipe, 4, 3, random(seed), voxel_size).matrix
+    assert (matrix[:, 0, 1:] == 0).all()
+    assert (matrix[:, 1:, 0] == 0).all()
+
+
+@given(seeds)
+def test_matrix_when_voxels_are_cubes_then_a_stack_is_tilted_no_farther_than_the_recipe_says(seed):
+    recipe = SpatialRecipe(flip=False, scale=(1.0, 1.0), tilt=20.0)
+    matrix = draw_spatial(recipe, 4, 3, random(seed), CUBES).matrix
+    assert (matrix[:, 0, 1:].norm(dim=1) > 0).all()
+    # two turns, one after the other
+    assert (matrix[:, 0, 0] >= np.cos(np.radians(20.0)) ** 2 - 1e-6).all()
+    torch.testing.assert_close(matrix @ matrix.mT, torch.eye(3).expand(4, 3, 3), atol=1e-5, rtol=0)
+
+
+@given(seeds)
+def test_displacement_when_z_is_coarse_then_is_equally_long_in_units_of_length(seed):
+    known, unknown = (draw_spatial(WILD, 2, 3, random(seed), size).displacement for size in (COARSE, None))
+    other = draw_spatial(SpatialRecipe(**(vars(WILD) | {"tilt": 0.0})), 2, 3, random(seed)).displacement
+    torch.testing.assert_close(known * torch.tensor(COARSE).reshape(1, 3, 1, 1, 1), other)
+    torch.testing.assert_close(unknown, other)
+
+
+@settings(max_examples=15)
+@given(seeds)
+def test_vectors_when_the_stack_is_tilted_then_still_point_to_the_middle(seed):
+    labels, _ = balls((28, 28, 28), 1, 8.0, seed)
+    draw = draw_spatial(
+        SpatialRecipe(rotation=180.0, elastic=0.0, scale=(1.0, 1.0), tilt=180.0), 1, 3, random(seed), CUBES
+    )
+    _, moved = apply_spatial(draw, piece(labels), piece(labels), labels.shape, vectors=False)
+    moved = moved[0, 0].numpy().astype(np.int32)
+    edge = np.ones_like(moved)
+    edge[1:-1, 1:-1, 1:-1] = 0
+    assume((moved > 0).any() and not moved[edge > 0].any())
+    wanted = TARGETS["instances"].encode(moved, None, CUBES).target[2:]
+    found = turned(draw, labels, TARGETS["instances"].encode(labels, None, CUBES))[2:]
+    assert np.abs(found - wanted)[:, moved > 0].mean() < 0.12
 
 
 def test_apply_when_enlarged_twice_then_objects_are_twice_as_large():
@@ -132,47 +178,3 @@ def test_apply_when_enlarged_twice_then_objects_are_twice_as_large():
     draw = SpatialDraw(torch.eye(2)[None] / 2, None)
     _, moved = apply_spatial(draw, piece(labels), piece(labels), (32, 32), vectors=False)
     assert moved.sum() == 4 * labels.sum()
-
-
-@given(seeds, st.integers(2, 3), st.integers(1, 3), st.sampled_from(["microscopy", "mri"]))
-def test_change_intensity_when_drawn_then_stays_finite_and_differs_between_patches(seed, dims, channels, name):
-    x = torch.rand(1, channels, *(9,) * dims, generator=random(seed)).repeat(2, *(1,) * (dims + 1)) - 0.1
-    before = x.clone()
-    out = change_intensity(AUGMENTS[name][1], x, random(seed))
-    assert out.shape == x.shape
-    assert torch.isfinite(out).all()
-    assert not torch.allclose(out[0], out[1])
-    torch.testing.assert_close(x, before)  # the patch itself is not changed
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"invert": 1.0}, lambda x: 1 - x),
-        ({"gray": 1.0}, lambda x: x.mean(1, keepdim=True).expand_as(x)),
-        ({"gain": (2.0, 2.0)}, lambda x: 2 * x),
-        ({"gamma": (2.0, 2.0)}, lambda x: x**2),
-    ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
-)
-def test_change_intensity_when_one_change_is_sure_then_does_just_that(changes, expected):
-    recipe = AUGMENTS["none"][1].__class__(**(vars(AUGMENTS["none"][1]) | changes))
-    x = torch.rand(2, 3, 8, 8) + 0.01
-    torch.testing.assert_close(change_intensity(recipe, x, random(0)), expected(x), atol=1e-5, rtol=1e-4)
-
-
-@given(seeds)
-def test_colour_when_it_is_drawn_then_channels_change_apart(seed):
-    recipe = AUGMENTS["none"][1].__class__(**(vars(AUGMENTS["none"][1]) | {"colour": 0.2}))
-    x = torch.full((2, 3, 4, 4), 0.5)
-    out = change_intensity(recipe, x, random(seed))
-    assert len(out[0, :, 0, 0].unique()) == 3
-    assert (out - x).abs().max() <= 0.5 * 0.2 + 0.1 + 1e-6
-
-
-def test_blur_when_it_is_sure_then_keeps_the_mean_and_smooths():
-    recipe = AUGMENTS["none"][1].__class__(**(vars(AUGMENTS["none"][1]) | {"blur": 1.5, "blur_share": 1.0}))
-    noise = torch.randn(2, 1, 64, 64, generator=random(0))
-    out = change_intensity(recipe, noise, random(0))
-    assert out.std() < 0.9 * noise.std()
-    torch.testing.assert_close(out.mean(), noise.mean(), atol=0.02, rtol=0)

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_unet.core.base.catalogue import AUGMENTS
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.pipeline.prepare import prepare
 from napari_unet.core.pipeline.sampler import Sampler
@@ -19,11 +20,11 @@ from tests.core.phantoms import blobs, tiny_spec
 SAMPLE = prepare(blobs(), tiny_spec())
 
 
-def sampler(samples=(SAMPLE,), patch=(48, 48), batch=4, *, augment="none", vectors=True, seed=0):
-    return Sampler(samples, patch, batch, augment=augment, vectors=vectors, seed=seed)
+def sampler(samples=(SAMPLE,), patch=(48, 48), batch=4, *, augment="none", vectors=True, seed=0, voxel_size=None):
+    return Sampler(samples, patch, batch, augment=augment, vectors=vectors, seed=seed, voxel_size=voxel_size)
 
 
-@pytest.mark.parametrize("augment", ["none", "microscopy", "mri"])
+@pytest.mark.parametrize("augment", AUGMENTS)
 def test_draw_when_the_seed_is_the_same_then_so_are_the_batches(augment):
     one, other, third = (sampler(augment=augment, seed=s) for s in (1, 1, 2))
     for _ in range(2):
@@ -31,6 +32,16 @@ def test_draw_when_the_seed_is_the_same_then_so_are_the_batches(augment):
         for name in ("image", "target", "weight"):
             assert torch.equal(getattr(a, name), getattr(b, name))
         assert not torch.equal(a.image, c.image)
+
+
+@pytest.mark.parametrize("augment", AUGMENTS)
+def test_draw_when_the_generator_goes_on_from_a_checkpoint_then_the_next_batch_is_the_same(augment):
+    first, resumed = sampler(augment=augment), sampler(augment=augment, seed=99)
+    first.draw()
+    resumed.generator.set_state(first.generator.get_state())
+    one, other = first.draw(), resumed.draw()
+    assert torch.equal(one.image, other.image)
+    assert torch.equal(one.target, other.target)
 
 
 @given(st.integers(0, 10_000), st.integers(20, 200))
@@ -68,6 +79,22 @@ def test_draw_when_samples_have_weights_then_patches_follow_them():
     images = torch.cat([s.draw().image for s in [sampler([SAMPLE, dark], batch=50)] for _ in range(4)])
     share = (images.flatten(1).std(1) == 0).float().mean()
     assert share == pytest.approx(0.75, abs=0.1)
+
+
+def test_sampler_when_the_augmentation_is_unknown_then_names_those_there_are():
+    with pytest.raises(UserError, match="no augmentation 'x-ray'") as caught:
+        sampler(augment="x-ray")
+    assert "microscopy" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("voxel_size", "tilt"), [(None, 0.0), ((2.0, 0.5, 0.5), 0.0), ((0.5, 0.5, 0.5), 45.0), ((1.1, 1.0, 1.0), 45.0)]
+)
+def test_sampler_when_voxels_are_cubes_then_stacks_may_be_tilted(voxel_size, tilt):
+    sample = prepare(blobs(shape=(16, 24, 24), n=2, radius=4.0), tiny_spec(dims=3, object_size=None))
+    drawn = sampler([sample], patch=(8, 16, 16), augment="em", voxel_size=voxel_size)
+    assert drawn.spatial.tilt == tilt
+    assert drawn.draw().image.shape == (4, 1, 8, 16, 16)
 
 
 def test_sampler_when_a_sample_is_not_annotated_then_it_is_left_out():

@@ -1,4 +1,4 @@
-"""Change brightness, contrast, gamma, sharpness and noise of normalised patches."""
+"""Change brightness, contrast, colour, sharpness and noise of normalised patches."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-BLUR_RADIUS = 3
-"""Voxels: enough for the largest sigma."""
+from napari_unet.core.augment import changes
 
 
 @dataclass(frozen=True)
@@ -18,9 +17,9 @@ class IntensityRecipe:
     Parameters
     ----------
     gain, gamma : (float, float)
-        Bounds of the contrast and of the exponent.
+        Bounds of the factor of all intensities and of the exponent.
     offset, noise : float
-        Largest brightness change and noise, in units of the normalised image.
+        Largest brightness change and Gaussian noise, in units of the normalised image.
     blur : float, voxels
         Largest sigma, for `blur_share` of the patches.
     invert : float, 0..1
@@ -29,6 +28,14 @@ class IntensityRecipe:
         Largest additional gain and offset of single channels.
     gray : float, 0..1
         Share of the patches whose channels are replaced by their mean.
+    contrast : (float, float)
+        Bounds of the factor of what differs from the patch's mean; the brightness stays.
+    shot : float
+        Largest standard deviation of the photons' noise where the normalised image is 1.
+    coarse : float, at least 1
+        Largest factor by which voxels are made larger, along Z in a stack; for `coarse_share` of the patches.
+    mix : float, 0..1
+        Largest share of the other channels in a channel.
     """
 
     gain: tuple[float, float] = (0.6, 1.6)
@@ -40,47 +47,82 @@ class IntensityRecipe:
     invert: float = 0.0
     colour: float = 0.0
     gray: float = 0.0
+    contrast: tuple[float, float] = (1.0, 1.0)
+    shot: float = 0.0
+    coarse: float = 1.0
+    coarse_share: float = 0.25
+    mix: float = 0.0
 
 
 def change_intensity(recipe: IntensityRecipe, image: Tensor, generator: Generator) -> Tensor:
-    """Change a batch of normalised patches (N, C, [Z,] Y, X); every patch gets its own draw."""
-    n, channels, dims = image.shape[0], image.shape[1], image.ndim - 2
+    """Change a batch of normalised patches; every patch gets its own draw.
 
-    def draw(low: float, high: float, width: int = 1) -> Tensor:
-        values = low + (high - low) * torch.rand((n, width), generator=generator)
-        return values.reshape(n, width, *(1,) * dims).to(image.device)
+    Parameters
+    ----------
+    recipe : IntensityRecipe
+        The bounds.
+    image : (N, C, [Z,] Y, X) float, normalised
+        On any device, where it stays; it is not changed.
+    generator : Generator
+        On the CPU; the same state gives the same result on the same kind of device.
 
+    Returns
+    -------
+    (N, C, [Z,] Y, X) float
+
+    Notes
+    -----
+    In the order in which an image is made: light and colour, then the optics, then the camera. A change that is
+    switched off draws nothing, so that a checkpoint from before the change was there goes on to the same result.
+    """
+    image = _change_light(recipe, image, generator)
+    image = _change_sharpness(recipe, image, generator)
+    if recipe.shot:
+        image = changes.add_shot_noise(image, _draw(image, generator, 0, recipe.shot), generator)
+    noise = changes.noise_like(image, generator)
+    return image + noise * _draw(image, generator, 0, recipe.noise)
+
+
+def _change_light(recipe: IntensityRecipe, image: Tensor, generator: Generator) -> Tensor:
+    channels = image.shape[1]
     if recipe.gray and channels > 1:
-        image = torch.where(draw(0, 1) < recipe.gray, image.mean(1, keepdim=True), image)
+        is_gray = _draw(image, generator, 0, 1) < recipe.gray
+        image = torch.where(is_gray, image.mean(1, keepdim=True), image)
+    if recipe.mix and channels > 1:
+        image = changes.mix(image, _draw(image, generator, 0, recipe.mix), _draw_rows(image, generator))
     if recipe.invert:
-        image = torch.where(draw(0, 1) < recipe.invert, 1 - image, image)
+        image = torch.where(_draw(image, generator, 0, 1) < recipe.invert, 1 - image, image)
     if recipe.gamma != (1.0, 1.0):
-        # Below 0 a power is not defined; those few voxels stay as they are.
-        image = torch.where(image > 0, image.clamp_min(1e-6) ** draw(*recipe.gamma), image)
-    image = image * draw(*recipe.gain) + draw(-recipe.offset, recipe.offset)
+        image = changes.raise_to(image, _draw(image, generator, *recipe.gamma))
+    if recipe.contrast != (1.0, 1.0):
+        image = changes.spread(image, _draw(image, generator, *recipe.contrast))
+    image = image * _draw(image, generator, *recipe.gain) + _draw(image, generator, -recipe.offset, recipe.offset)
     if recipe.colour and channels > 1:
-        image = image * draw(1 - recipe.colour, 1 + recipe.colour, channels)
-        image = image + draw(-recipe.colour / 2, recipe.colour / 2, channels)
-    if recipe.blur:
-        sigma = torch.where(draw(0, 1) < recipe.blur_share, draw(0.3, recipe.blur), torch.zeros(()).to(image.device))
-        image = _blur(image, sigma)
-    noise = torch.randn(image.shape, generator=generator).to(image.device)
-    return image + noise * draw(0, recipe.noise)
-
-
-def _blur(image: Tensor, sigma: Tensor) -> Tensor:
-    """Blur each patch in XY by its own sigma (N, 1, ...); 0 leaves it alone."""
-    chosen = torch.nonzero(sigma.flatten() > 0).flatten().tolist()
-    if not chosen:
-        return image
-    image = image.clone()
-    steps = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=image.device, dtype=image.dtype)
-    for index in chosen:
-        kernel = torch.exp(-0.5 * (steps / sigma.flatten()[index]) ** 2)
-        kernel = kernel / kernel.sum()
-        planes = image[index].reshape(-1, 1, *image.shape[-2:])
-        planes = torch.nn.functional.pad(planes, (BLUR_RADIUS,) * 4, mode="replicate")
-        planes = torch.nn.functional.conv2d(planes, kernel.view(1, 1, -1, 1))
-        planes = torch.nn.functional.conv2d(planes, kernel.view(1, 1, 1, -1))
-        image[index] = planes.reshape(image[index].shape)
+        image = image * _draw(image, generator, 1 - recipe.colour, 1 + recipe.colour, channels)
+        image = image + _draw(image, generator, -recipe.colour / 2, recipe.colour / 2, channels)
     return image
+
+
+def _change_sharpness(recipe: IntensityRecipe, image: Tensor, generator: Generator) -> Tensor:
+    if recipe.blur:
+        is_blurred = _draw(image, generator, 0, 1) < recipe.blur_share
+        sigma = _draw(image, generator, 0.3, recipe.blur)
+        image = changes.blur(image, torch.where(is_blurred, sigma, torch.zeros_like(sigma)))
+    if recipe.coarse > 1:
+        is_coarse = _draw(image, generator, 0, 1) < recipe.coarse_share
+        factor = _draw(image, generator, 1, recipe.coarse)
+        image = changes.coarsen(image, torch.where(is_coarse, factor, torch.ones_like(factor)))
+    return image
+
+
+def _draw(image: Tensor, generator: Generator, low: float, high: float, width: int = 1) -> Tensor:
+    """Draw uniformly, (N, width, 1, ...) on the image's device."""
+    values = low + (high - low) * torch.rand((len(image), width), generator=generator)
+    return values.reshape(len(image), width, *(1,) * (image.ndim - 2)).to(image.device)
+
+
+def _draw_rows(image: Tensor, generator: Generator) -> Tensor:
+    """Draw the weights with which channels are mixed, (N, C, C); each row sums to 1."""
+    n, channels = image.shape[:2]
+    rows = torch.rand((n, channels, channels), generator=generator) + 1e-3
+    return (rows / rows.sum(-1, keepdim=True)).to(image.device)

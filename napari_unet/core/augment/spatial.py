@@ -7,14 +7,17 @@ Elastic deformation from a coarse grid of displacements: O. Ronneberger et al., 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import cos, exp, log, radians, sin
+from dataclasses import dataclass, replace
+from math import cos, exp, log, radians, sin, sqrt
 
 import torch
 from torch import Generator, Tensor
 
 ELASTIC_KNOTS = 4
 """Knots per axis of the displacement grid."""
+
+ISOTROPIC = 1.25
+"""Voxels whose longest edge is longer than this times the shortest are no cubes: Z is then never turned into XY."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,9 @@ class SpatialRecipe:
     elastic : float, 0..1
         Share of the patches that are bent.
     bend : float, voxels
-        Standard deviation of the displacements.
+        Standard deviation of the displacements, in voxels of the finest axis.
+    tilt : float, degrees
+        Largest turn out of the XY plane, for stacks whose voxels are known to be cubes.
     """
 
     flip: bool = True
@@ -41,12 +46,27 @@ class SpatialRecipe:
     scale: tuple[float, float] = (0.75, 1.35)
     elastic: float = 0.1
     bend: float = 4.0
+    tilt: float = 0.0
 
     @property
     def reach(self) -> float:
         """Give how much larger than the patch the piece has to be that it is cut from."""
-        angle = radians(min(self.rotation, 45.0))  # at 45 degrees a square reaches farthest
-        return (sin(angle) + cos(angle)) / self.scale[0] + 0.05
+        reach = _corner(self.rotation)
+        if self.tilt:
+            # Two more turns; but a cube's corner is never farther than the root of 3 from its middle.
+            reach = min(reach * _corner(self.tilt) ** 2, sqrt(3))
+        return reach / self.scale[0] + 0.05
+
+    def for_voxels(self, voxel_size: tuple[float, ...] | None) -> SpatialRecipe:
+        """Give the recipe for voxels of a size: without tilt, unless they are known to be cubes."""
+        is_cube = voxel_size is not None and max(voxel_size) <= ISOTROPIC * min(voxel_size)
+        return self if is_cube or not self.tilt else replace(self, tilt=0.0)
+
+
+def _corner(degrees: float) -> float:
+    """Give how far a turned square reaches; farthest at 45 degrees."""
+    angle = radians(min(degrees, 45.0))
+    return sin(angle) + cos(angle)
 
 
 @dataclass(frozen=True)
@@ -65,8 +85,24 @@ class SpatialDraw:
     displacement: Tensor | None
 
 
-def draw_spatial(recipe: SpatialRecipe, n: int, dims: int, generator: Generator) -> SpatialDraw:
-    """Draw the parameters of `n` patches; turns stay in the XY plane, so that a coarse Z is respected."""
+def draw_spatial(
+    recipe: SpatialRecipe, n: int, dims: int, generator: Generator, voxel_size: tuple[float, ...] | None = None
+) -> SpatialDraw:
+    """Draw the parameters of `n` patches.
+
+    Parameters
+    ----------
+    recipe : SpatialRecipe
+        The bounds.
+    n, dims : int
+        Patches, and their axes: 2 or 3.
+    generator : Generator
+        On the CPU.
+    voxel_size : tuple of float, any unit, or None
+        The edges of a voxel. Turns stay in the XY plane unless they are equal (`SpatialRecipe.for_voxels`), and a
+        coarse Z is bent by fewer voxels. None is unknown: turns stay in XY, all axes are bent alike.
+    """
+    recipe = recipe.for_voxels(voxel_size)
     matrices = torch.stack([_matrix(recipe, dims, generator) for _ in range(n)])
     bent = torch.rand(n, generator=generator) < recipe.elastic
     if not bent.any():
@@ -74,6 +110,9 @@ def draw_spatial(recipe: SpatialRecipe, n: int, dims: int, generator: Generator)
     shape = (n, dims, *(ELASTIC_KNOTS,) * dims)
     displacement = torch.randn(shape, generator=generator) * recipe.bend
     displacement[~bent] = 0
+    if voxel_size is not None:
+        edges = torch.tensor(voxel_size, dtype=torch.float32)
+        displacement = displacement / (edges / edges.min()).reshape(1, dims, *(1,) * dims)
     return SpatialDraw(matrices, displacement)
 
 
@@ -86,14 +125,24 @@ def _matrix(recipe: SpatialRecipe, dims: int, generator: Generator) -> Tensor:
     if recipe.flip:
         matrix = matrix * torch.where(torch.rand(dims, generator=generator) < 0.5, -1.0, 1.0)
     angle = radians(_uniform(-recipe.rotation, recipe.rotation, generator))
-    turn = torch.eye(dims)
-    turn[-2:, -2:] = torch.tensor([[cos(angle), -sin(angle)], [sin(angle), cos(angle)]])
+    turn = _turned(dims, dims - 2, dims - 1, angle)
     if recipe.quarter_turns and float(torch.rand((), generator=generator)) < 0.5:
         quarter = torch.eye(dims)
         quarter[-2:, -2:] = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
         turn = turn @ quarter
+    if recipe.tilt and dims == 3:
+        for axis in (1, 2):
+            turn = turn @ _turned(dims, 0, axis, radians(_uniform(-recipe.tilt, recipe.tilt, generator)))
     enlargement = exp(_uniform(log(recipe.scale[0]), log(recipe.scale[1]), generator))
     return matrix @ turn / enlargement
+
+
+def _turned(dims: int, one: int, other: int, angle: float) -> Tensor:
+    """Give the matrix that turns the plane of two axes."""
+    turn = torch.eye(dims)
+    turn[one, one] = turn[other, other] = cos(angle)
+    turn[one, other], turn[other, one] = -sin(angle), sin(angle)
+    return turn
 
 
 def apply_spatial(
@@ -131,14 +180,14 @@ def _grid(draw: SpatialDraw, source: torch.Size, patch: tuple[int, ...], device:
     """Give the source position of each voxel of the patch, as `grid_sample` wants it: -1..1, X first."""
     dims = len(patch)
     axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in patch]
-    offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
-    position = torch.einsum("nij,...j->n...i", draw.matrix, offsets)
+    offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).to(device)
+    position = torch.einsum("nij,...j->n...i", draw.matrix.to(device), offsets)
     if draw.displacement is not None:
         mode = "bicubic" if dims == 2 else "trilinear"
-        bend = torch.nn.functional.interpolate(draw.displacement, patch, mode=mode, align_corners=True)
+        bend = torch.nn.functional.interpolate(draw.displacement.to(device), patch, mode=mode, align_corners=True)
         position = position + bend.movedim(1, -1)
-    size = torch.tensor(list(source), dtype=torch.float32)
-    return (position * 2 / size).flip(-1).to(device)
+    size = torch.tensor(list(source), dtype=torch.float32, device=device)
+    return (position * 2 / size).flip(-1)
 
 
 def _turn(draw: SpatialDraw, target: Tensor) -> Tensor:

@@ -12,13 +12,13 @@ import torch
 from torch import Generator, Tensor
 
 from napari_unet.core.augment import (
-    AUGMENTS,
     IntensityRecipe,
     SpatialRecipe,
     apply_spatial,
     change_intensity,
     draw_spatial,
 )
+from napari_unet.core.base.catalogue import AUGMENTS, look_up
 from napari_unet.core.base.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,16 +49,20 @@ class Sampler:
     batch : int
         Patches in a batch.
     augment : str or pair of recipes
-        A key of ``core.augment.AUGMENTS``, or the recipes themselves.
+        A key of ``core.base.catalogue.AUGMENTS``, or the recipes themselves.
     vectors : bool
         The target's first channels are vectors.
     seed : int
         Of all draws.
+    voxel_size : tuple of float, any unit, or None
+        Of the samples as they are prepared; None is unknown. See ``draw_spatial``.
+    device : torch.device or str
+        Where patches are moved and changed, and where the batches are then.
 
     Raises
     ------
     UserError
-        When nothing is annotated.
+        When nothing is annotated, or there is no augmentation of that name.
     """
 
     def __init__(
@@ -70,12 +74,16 @@ class Sampler:
         augment: str | tuple[SpatialRecipe, IntensityRecipe],
         vectors: bool,
         seed: int,
+        voxel_size: tuple[float, ...] | None = None,
+        device: torch.device | str = "cpu",
     ) -> None:
         self.samples = [sample for sample in samples if len(sample.known)]
         if not self.samples:
             raise UserError("There is nothing to learn from: no voxel is annotated.", "Accept or correct some objects.")
         self.patch, self.batch, self.vectors = patch, batch, vectors
-        self.spatial, self.intensity = AUGMENTS[augment] if isinstance(augment, str) else augment
+        pair = look_up(AUGMENTS, augment, "augmentation") if isinstance(augment, str) else augment
+        self.spatial, self.intensity = pair[0].for_voxels(voxel_size), pair[1]
+        self.voxel_size, self.device = voxel_size, torch.device(device)
         self.generator = Generator().manual_seed(seed)
         weights = torch.tensor([sample.weight for sample in self.samples], dtype=torch.float64)
         self.shares = weights / weights.sum()
@@ -86,10 +94,10 @@ class Sampler:
         """Draw one batch."""
         chosen = torch.multinomial(self.shares, self.batch, replacement=True, generator=self.generator).tolist()
         pieces = [self._piece(self.samples[index]) for index in chosen]
-        image = torch.stack([piece[0] for piece in pieces]).float()
-        target = torch.stack([piece[1] for piece in pieces]).float()
+        image = torch.stack([piece[0] for piece in pieces]).to(self.device).float()
+        target = torch.stack([piece[1] for piece in pieces]).to(self.device).float()
         dims = len(self.patch)
-        draw = draw_spatial(self.spatial, self.batch, dims, self.generator)
+        draw = draw_spatial(self.spatial, self.batch, dims, self.generator, self.voxel_size)
         image, target = apply_spatial(draw, image, target, self.patch, vectors=self.vectors)
         image = change_intensity(self.intensity, image, self.generator)
         if self.vectors:
