@@ -6,7 +6,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from tests.core.phantoms import Oracle, blobs, learn, oracle_model, tiny_spec
+from napari_unet.core.base.catalogue import NETS
+from tests.core.phantoms import blobs, learn, oracle_model, tiny_spec
 
 torch.set_num_threads(1)  # two threads on a busy machine wait for each other
 settings.register_profile(  # the same examples every time: a red run is a bug that was just made
@@ -18,9 +19,7 @@ settings.load_profile("core")
 @pytest.fixture
 def oracle(monkeypatch):
     """Give a model that needs no training: it reads foreground and distance off the intensity of `blobs`."""
-    from napari_unet.core.nets import NETS
-
-    monkeypatch.setitem(NETS, "oracle", Oracle)
+    monkeypatch.setitem(NETS, "oracle", "tests.core.phantoms:Oracle")
     return oracle_model
 
 

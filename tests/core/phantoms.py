@@ -109,18 +109,18 @@ class Oracle(nn.Module):
 
 
 def oracle_model(dims=2, channels=1, **changes):
-    """Give a model of the `Oracle`; it has to be in NETS, see the fixture `oracle`."""
+    """Give a model of the `Oracle`; it has to be in the catalogue, see the fixture `oracle`."""
     spec = tiny_spec(dims=dims, net="oracle", channels=channels, **changes)
     spec = replace(spec, net_config=spec.net_config | {"in_channels": channels})
     return Model(spec, {"gain": torch.tensor(40.0)})
 
 
-def lived_in(config, seed=0):
+def lived_in(config, seed=0, net="unet"):
     """Build a network with random weights whose norms have seen data, in evaluation mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = build("unet", config)
-        for module in net.modules():
+        network = build(net, config)
+        for module in network.modules():
             if isinstance(module, nn.modules.conv._ConvNd):
                 nn.init.kaiming_normal_(module.weight)  # so that the output varies as that of a trained network
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -128,4 +128,4 @@ def lived_in(config, seed=0):
                 nn.init.uniform_(module.running_var, 0.2, 2.0)
                 nn.init.uniform_(module.weight, 0.5, 1.5)
                 nn.init.uniform_(module.bias, -0.5, 0.5)
-    return net.eval()
+    return network.eval()

@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_unet.core.base.catalogue import NETS
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.nets import NETS, PRESETS, build, preset
+from napari_unet.core.nets import PRESETS, build, preset
 from napari_unet.core.nets.config import LIMITS, NetConfig
 
 
@@ -125,7 +126,7 @@ def test_config_when_a_number_is_giant_or_none_then_is_refused(field, value):
     [
         {"dims": 4},
         {"padding": "reflect"},
-        {"norm": "group"},
+        {"norm": "layer"},
         {"up": "magic"},
         {"wide_first": "yes"},
         {"depth": None},

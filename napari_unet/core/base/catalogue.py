@@ -16,15 +16,15 @@ _NETS, _LOSSES, _AUGMENT = "napari_unet.core.nets", "napari_unet.core.losses", "
 _OPTIMISE = "napari_unet.core.pipeline.optimise"
 
 NETS: dict[str, str] = {
-    "unet": f"{_NETS}.unet:UNet",
-    "fcn": f"{_NETS}.fcn:FCN",
-    "attention-unet": f"{_NETS}.attention_unet:AttentionUNet",
+    "unet": f"{_NETS}.unet:unet",
+    "fcn": f"{_NETS}.fcn:fcn",
+    "attention-unet": f"{_NETS}.attention_unet:attention_unet",
     "unet-plus-plus": f"{_NETS}.unet_plus_plus:UNetPlusPlus",
-    "res-unet": f"{_NETS}.res_unet:ResUNet",
-    "residual-encoder-unet": f"{_NETS}.residual_encoder_unet:ResidualEncoderUNet",
-    "dense-unet": f"{_NETS}.dense_unet:DenseUNet",
-    "trans-unet": f"{_NETS}.trans_unet:TransUNet",
-    "swin-unet": f"{_NETS}.swin_unet:SwinUNet",
+    "res-unet": f"{_NETS}.res_unet:res_unet",
+    "residual-encoder-unet": f"{_NETS}.residual_encoder_unet:residual_encoder_unet",
+    "dense-unet": f"{_NETS}.dense_unet:dense_unet",
+    "trans-unet": f"{_NETS}.trans_unet:trans_unet",
+    "swin-unet": f"{_NETS}.swin_unet:swin_unet",
 }
 """Networks: a callable that makes a module of a ``NetConfig``."""
 

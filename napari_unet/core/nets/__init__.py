@@ -1,19 +1,14 @@
-"""The networks: one file each, one line in `NETS`; a preset is one line in `PRESETS`."""
+"""The networks: one file each, one line in the catalogue; a preset is one line in `PRESETS`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from torch import nn
 
+from napari_unet.core.base.catalogue import NETS, look_up
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.nets.config import NetConfig
-from napari_unet.core.nets.unet import UNet
-
-NETS: dict[str, Callable[[NetConfig], nn.Module]] = {
-    "unet": UNet,
-}
 
 PRESETS: dict[str, tuple[str, NetConfig]] = {
     "fast": ("unet", NetConfig(base=16)),
@@ -41,11 +36,12 @@ def build(net: str, config: NetConfig) -> nn.Module:
     Raises
     ------
     UserError
-        When there is no network of that name.
+        When there is no network of that name, or it cannot do without padding.
     """
-    if net not in NETS:
-        raise UserError(f"There is no network '{net}'.", f"Choose one of: {', '.join(NETS)}.")
-    return NETS[net](config)
+    make = look_up(NETS, net, "network")
+    if config.padding == "valid" and net != "unet":
+        raise UserError(f"The network '{net}' needs padding.", "Use padding 'same', or the network 'unet'.")
+    return make(config)  # type: ignore[no-any-return]  # the catalogue holds names
 
 
 def preset(name: str, *, dims: int, in_channels: int, out_channels: int) -> tuple[str, NetConfig]:
@@ -54,7 +50,7 @@ def preset(name: str, *, dims: int, in_channels: int, out_channels: int) -> tupl
     Parameters
     ----------
     name : str
-        A key of `PRESETS`.
+        A key of `PRESETS`, or the name of a network, which then has the widths of the preset `fast`.
     dims, in_channels, out_channels : int
         Spatial axes, channels of the image, channels of the target.
 
@@ -63,9 +59,9 @@ def preset(name: str, *, dims: int, in_channels: int, out_channels: int) -> tupl
     UserError
         When there is no preset of that name, or it is not made for `dims`.
     """
-    if name not in PRESETS:
-        raise UserError(f"There is no preset '{name}'.", f"Choose one of: {', '.join(PRESETS)}.")
-    net, config = PRESETS[name]
+    if name not in PRESETS and name not in NETS:
+        raise UserError(f"There is no preset '{name}'.", f"Choose one of: {', '.join((*PRESETS, *NETS))}.")
+    net, config = PRESETS[name] if name in PRESETS else (name, PRESETS["fast"][1])
     if name in ("classic-2015", "unet3d-2016") and config.dims != dims:
         raise UserError(f"The preset '{name}' is for {config.dims}D; the data are {dims}D.", "Choose fast or accurate.")
     depth = config.depth if config.dims == dims else DEPTH_3D

@@ -10,6 +10,20 @@ from napari_unet.core.base.errors import UserError
 LIMITS = {"in_channels": 64, "out_channels": 256, "depth": 7, "base": 256, "max_channels": 4096, "convs": 4}
 """Upper bounds: a shared file must not be able to ask for all of the memory."""
 
+CHOICES: dict[str, tuple[object, ...]] = {
+    "dims": (2, 3),
+    "padding": ("same", "valid"),
+    "norm": ("batch", "batch-renorm", "instance", "group", "none"),
+    "up": ("nearest", "transpose", "linear"),
+    "wide_first": (True, False),
+    "block": ("plain", "residual", "dense"),
+    "deep_supervision": (True, False),
+}
+
+TABLES = ("strides", "kernels")
+MOST_BLOCKS = 12
+"""Of a level."""
+
 
 @dataclass(frozen=True)
 class NetConfig:
@@ -30,10 +44,10 @@ class NetConfig:
     convs : int
         Convolutions a level.
     padding : {"same", "valid"}
-        `valid` convolutions shrink the output and crop the skips, as in the papers.
-    norm : {"batch", "instance", "none"}
-        `batch` can be tiled exactly; `instance` cannot.
-    up : {"nearest", "transpose"}
+        `valid` convolutions shrink the output and crop the skips, as in the papers; U-Net only.
+    norm : {"batch", "batch-renorm", "instance", "group", "none"}
+        With `instance` and `group` a voxel sees the whole image, so that tiles have to be blended.
+    up : {"nearest", "transpose", "linear"}
         How the decoder gets back to a finer level.
     strides : tuple of tuples of int, or empty
         Pooling per level and axis; empty is 2 on every axis. ``(1, 2, 2)`` keeps a coarse Z.
@@ -41,6 +55,12 @@ class NetConfig:
         Kernel per level and axis, `depth` + 1 of them; empty is 3 on every axis.
     wide_first : bool
         The first convolution of a level makes half of the channels (3D U-Net, Cicek 2016).
+    block : {"plain", "residual", "dense"}
+        What a level is made of, in the networks that leave it open.
+    deep_supervision : bool
+        Heads at the coarser levels of the decoder as well, for training.
+    blocks : tuple of int, or empty
+        Blocks of each level of a residual encoder, `depth` + 1 of them; empty is the network's own choice.
     """
 
     dims: int = 2
@@ -56,6 +76,9 @@ class NetConfig:
     strides: tuple[tuple[int, ...], ...] = ()
     kernels: tuple[tuple[int, ...], ...] = ()
     wide_first: bool = False
+    block: str = "plain"
+    deep_supervision: bool = False
+    blocks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name, limit in LIMITS.items():
@@ -64,13 +87,18 @@ class NetConfig:
                 continue
             if type(value) is not int or not 1 <= value <= limit:
                 raise UserError(f"A network with {name} = {value!r} is not possible.", f"Use 1 to {limit}.")
-        _one_of("dims", self.dims, (2, 3))
-        _one_of("padding", self.padding, ("same", "valid"))
-        _one_of("norm", self.norm, ("batch", "instance", "none"))
-        _one_of("up", self.up, ("nearest", "transpose"))
-        _one_of("wide_first", self.wide_first, (True, False))
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise UserError(
+                    f"A network with {name} = {getattr(self, name)!r} is not possible.", f"Use one of {allowed}."
+                )
         self._check_table("strides", self.strides, self.depth, (1, 2))
         self._check_table("kernels", self.kernels, self.depth + 1, (1, 3))
+        self._check_blocks()
+        if self.padding == "valid" and (self.block != "plain" or self.deep_supervision):
+            raise UserError(
+                "Without padding there are plain blocks and one output only.", "Use the padding 'same' for others."
+            )
 
     def _check_table(self, name: str, table: tuple[tuple[int, ...], ...], rows: int, allowed: tuple[int, ...]) -> None:
         if not table:
@@ -79,6 +107,15 @@ class NetConfig:
             raise UserError(
                 f"The {name} {table} do not fit a {self.dims}D network with {self.depth} poolings.",
                 f"Give {rows} rows of {self.dims} numbers, each of them {allowed[0]} or {allowed[1]}.",
+            )
+
+    def _check_blocks(self) -> None:
+        if not self.blocks:
+            return
+        if len(self.blocks) != self.depth + 1 or not set(self.blocks) <= set(range(1, MOST_BLOCKS + 1)):
+            raise UserError(
+                f"The blocks {self.blocks} do not fit a network with {self.depth} poolings.",
+                f"Give {self.depth + 1} numbers from 1 to {MOST_BLOCKS}.",
             )
 
     def stride(self, level: int) -> tuple[int, ...]:
@@ -107,7 +144,7 @@ class NetConfig:
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> NetConfig:
-        """Rebuild a configuration from a JSON file's values.
+        """Rebuild a configuration from a JSON file's values; what an older version did not write is as it was then.
 
         Raises
         ------
@@ -116,17 +153,12 @@ class NetConfig:
         """
         try:
             tables: dict[str, Any] = {
-                name: tuple(tuple(int(n) for n in row) for row in values[name])
-                for name in ("strides", "kernels")
-                if name in values
+                name: tuple(tuple(int(n) for n in row) for row in values[name]) for name in TABLES if name in values
             }
+            if "blocks" in values:
+                tables["blocks"] = tuple(int(n) for n in values["blocks"])
             return NetConfig(**(values | tables))
         except (TypeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"The network of this model cannot be built: {error}.", "Is the model from a newer version?"
             ) from error
-
-
-def _one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:
-    if value not in allowed:
-        raise UserError(f"A network with {name} = {value!r} is not possible.", f"Use one of {allowed}.")

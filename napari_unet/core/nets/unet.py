@@ -12,70 +12,56 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
-
-from napari_unet.core.nets.blocks import CONV, POOL, ConvBlock, UpSample, join
+from napari_unet.core.nets.blocks import POOL, Join, UpSample, make_block
+from napari_unet.core.nets.encoder_decoder import EncoderDecoder, Parts
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from napari_unet.core.nets.config import NetConfig
 
 
-class UNet(nn.Module):
-    """Contract, expand, and join both by skip connections.
+def unet(config: NetConfig) -> EncoderDecoder:
+    """Build a U-Net: contract, expand, and join both by skip connections."""
+    ups = make_ups(config)
+    joined = [up.out_channels + config.width(level) for up, level in zip(ups, upwards(config), strict=True)]
+    parts = Parts(
+        encoder=make_encoder(config),
+        pools=make_pools(config),
+        ups=ups,
+        merges=[Join() for _ in ups],
+        decoder=make_decoder(config, joined),
+    )
+    return EncoderDecoder(config, parts)
 
-    Parameters
-    ----------
-    config : NetConfig
-        Depth, channels, strides, kernels, padding and norm.
 
-    Notes
-    -----
-    Input (N, C, [Z,] Y, X) float32 with every axis a multiple of ``config.multiple()``; output (N, out_channels, ...)
-    raw logits of the same size with `same` padding, smaller with `valid`.
-    """
+def upwards(config: NetConfig) -> range:
+    """Give the levels of the decoder in the order in which they are computed, the coarsest first."""
+    return range(config.depth - 1, -1, -1)
 
-    def __init__(self, config: NetConfig) -> None:
-        super().__init__()
-        self.config = config
-        dims = config.dims
-        self.encoder, self.pools = nn.ModuleList(), nn.ModuleList()
-        channels = config.in_channels
-        for level in range(config.depth + 1):
-            self.encoder.append(self._block(channels, level, down=True))
-            channels = config.width(level)
-            if level < config.depth:
-                self.pools.append(POOL[dims](config.stride(level)))
-        self.ups, self.decoder = nn.ModuleList(), nn.ModuleList()
-        for level in reversed(range(config.depth)):
-            # 2015: the learned upsampling halves the channels; 2016: it keeps them.
-            wanted = channels if config.wide_first else config.width(level)
-            up = UpSample(dims, channels, wanted, stride=config.stride(level), up=config.up)
-            self.ups.append(up)
-            self.decoder.append(self._block(up.out_channels + config.width(level), level, down=False))
-            channels = config.width(level)
-        self.head = CONV[dims](channels, config.out_channels, 1)
 
-    def _block(self, channels: int, level: int, *, down: bool) -> ConvBlock:
-        config, width = self.config, self.config.width(level)
-        widths = [width] * config.convs
-        if config.wide_first and down and config.convs > 1:
-            widths[0] = max(1, width // 2)
-        return ConvBlock(
-            config.dims, channels, tuple(widths), kernel=config.kernel(level), norm=config.norm, padding=config.padding
-        )
+def make_encoder(config: NetConfig) -> list[nn.Module]:
+    """Make a block for each level on the way down."""
+    channels = [config.in_channels, *(config.width(level) for level in range(config.depth))]
+    return [make_block(config, level, before, down=True) for level, before in enumerate(channels)]
 
-    def features(self, x: Tensor) -> Tensor:
-        """Compute the decoder's last features, (N, base, [Z,] Y, X): what the head sees."""
-        skips: list[Tensor] = []
-        for level, block in enumerate(self.encoder):
-            x = block(x)
-            if level < self.config.depth:
-                skips.append(x)
-                x = self.pools[level](x)
-        for up, block in zip(self.ups, self.decoder, strict=True):
-            x = block(join(skips.pop(), up(x)))
-        return x
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute the logits, (N, out_channels, [Z,] Y, X)."""
-        return self.head(self.features(x))  # type: ignore[no-any-return]  # torch's modules return Any
+def make_pools(config: NetConfig) -> list[nn.Module]:
+    """Make max-poolings between the levels."""
+    return [POOL[config.dims](config.stride(level)) for level in range(config.depth)]
+
+
+def make_ups(config: NetConfig) -> list[UpSample]:
+    """Make the way from each level up to the next finer one."""
+    ups = []
+    for level in upwards(config):
+        coarse = config.width(level + 1)
+        # 2015: the learned upsampling halves the channels; 2016: it keeps them.
+        ups.append(UpSample(config, level, coarse, coarse if config.wide_first else config.width(level)))
+    return ups
+
+
+def make_decoder(config: NetConfig, joined: list[int]) -> list[nn.Module]:
+    """Make a block for each level on the way up; `joined` are the channels that it gets."""
+    levels = zip(upwards(config), joined, strict=True)
+    return [make_block(config, level, channels, down=False) for level, channels in levels]
