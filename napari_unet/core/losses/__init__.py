@@ -1,4 +1,8 @@
-"""The losses: one file each, one line in `LOSSES`; all take (logits, target, weight), weight 0 = not annotated."""
+"""The losses: one file each, one line in ``core.base.catalogue``.
+
+All take (logits, target, weight) and give a scalar; a weight of 0 means that nothing is known about a voxel, and such a
+voxel changes neither the loss nor its gradient.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,4 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from napari_unet.core.losses.bce_dice import bce_dice
-from napari_unet.core.losses.ce_dice import ce_dice
-from napari_unet.core.losses.regression import masked_mse, smooth_l1
-
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-LOSSES: dict[str, Loss] = {
-    "bce_dice": bce_dice,
-    "ce_dice": ce_dice,
-    "masked_mse": masked_mse,
-    "smooth_l1": smooth_l1,
-}

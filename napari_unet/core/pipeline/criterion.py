@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from napari_unet.core.base.errors import UserError
-from napari_unet.core.losses import LOSSES
-from napari_unet.core.targets import Term
+from napari_unet.core.base.catalogue import LOSSES, MAP_LOSSES, look_up
 
 if TYPE_CHECKING:
+    from napari_unet.core.losses import Loss
     from napari_unet.core.pipeline.sampler import Batch
+    from napari_unet.core.targets import Term
 
 
 def criterion(terms: Sequence[Term], loss: str = "auto") -> Callable[[Tensor, Batch], Tensor]:
@@ -22,26 +23,27 @@ def criterion(terms: Sequence[Term], loss: str = "auto") -> Callable[[Tensor, Ba
     Parameters
     ----------
     terms : sequence of Term
-        The parts of the target's loss.
+        The parts of the target's loss; the first is that of the classes.
     loss : str
-        Replaces the loss of the classes (the first term); `auto` keeps it.
+        A key of ``LOSSES`` in ``core.base.catalogue`` that replaces the loss of the classes; `auto` keeps it.
 
     Raises
     ------
     UserError
-        When the loss does not exist or is not one for this target.
+        When there is no such loss of classes.
     """
-    first = terms[0] if loss == "auto" else Term(loss, terms[0].output, terms[0].target, terms[0].weight, 1.0)
-    if first.loss not in LOSSES or (loss != "auto" and first.loss[0] != terms[0].loss[0]):
-        raise UserError(f"The loss '{loss}' does not fit this target.", f"Use auto or {terms[0].loss}.")
-    parts = [first, *terms[1:]]
+    first, *others = terms
+    if loss != "auto":
+        first = replace(first, loss=loss)
+    parts: list[tuple[Term, Loss]] = [(first, look_up(LOSSES, first.loss, "loss"))]
+    parts += [(term, look_up(LOSSES | MAP_LOSSES, term.loss, "loss")) for term in others]
 
     def rate(logits: Tensor, batch: Batch) -> Tensor:
         total = torch.zeros((), device=logits.device)
         target, weight = _crop(batch.target, logits), _crop(batch.weight, logits)
-        for part in parts:
-            chosen = weight[:, part.weight : part.weight + 1]
-            total = total + part.factor * LOSSES[part.loss](logits[:, part.output], target[:, part.target], chosen)
+        for term, of in parts:
+            chosen = weight[:, term.weight : term.weight + 1]
+            total = total + term.factor * of(logits[:, term.output], target[:, term.target], chosen)
         return total
 
     return rate

@@ -16,6 +16,7 @@ from napari_unet.core.base.tiles import Box, grow
 from napari_unet.core.pipeline.channels import check_channels, select_channels
 from napari_unet.core.pipeline.scale import object_diameter, sampling_of, voxel_factors, zoom_factor, zoomed_shape
 from napari_unet.core.targets import get_target
+from napari_unet.core.targets.weights import weight_map
 
 if TYPE_CHECKING:
     from napari_unet.core.store.spec import ModelSpec
@@ -58,7 +59,9 @@ REACH = 512
 """Voxels around what is annotated that are kept: more than a patch, also where objects are shrunk."""
 
 
-def prepare(sample: Sample, spec: ModelSpec, *, weight: float | None = None, rescale: bool = True) -> Prepared:
+def prepare(
+    sample: Sample, spec: ModelSpec, *, weight: float | None = None, rescale: bool = True, weighting: str = "none"
+) -> Prepared:
     """Normalise, rescale and encode one sample.
 
     Parameters
@@ -71,11 +74,14 @@ def prepare(sample: Sample, spec: ModelSpec, *, weight: float | None = None, res
         Share of the patches; by default grows with the root of the number of objects.
     rescale : bool
         Bring the objects to the model's object size where they are off.
+    weighting : str
+        What the voxels' weights for the class are multiplied by: nothing, or a key of
+        ``core.targets.weights.WEIGHTINGS``.
 
     Raises
     ------
     UserError
-        When the channels do not fit the model.
+        When the channels do not fit the model, or the weighting its target.
     """
     check_channels(sample.image, spec, None)
     volume = select_channels(sample.image, sample.image.volume(), spec, None)
@@ -95,10 +101,12 @@ def prepare(sample: Sample, spec: ModelSpec, *, weight: float | None = None, res
         annotated = None if annotated is None else resize_nearest(annotated, shape)
         sampling = sampling_of(tuple(s / f for s, f in zip(sampling, factors, strict=True)), labels.ndim)
     encoded = get_target(spec.target).encode(labels, annotated, sampling)
-    target = encoded.target
+    target, class_weight = encoded.target, encoded.weight[:1]
+    if weighting != "none":
+        class_weight = class_weight * weight_map(weighting, spec.target, labels, encoded, sampling)
     if get_target(spec.target).vectors:
         target = np.concatenate((target[-labels.ndim :], target[: -labels.ndim]))
-    stack = np.concatenate((target, encoded.weight)).astype(np.float16)
+    stack = np.concatenate((target, class_weight, encoded.weight[1:])).astype(np.float16)
     centres = _centres(labels if annotated is None else np.where(annotated > 0, labels, 0))
     known = _known(annotated, labels.shape)
     share = np.sqrt(max(1, len(centres))) if weight is None else weight

@@ -86,7 +86,7 @@ class Term:
     Parameters
     ----------
     loss : str
-        A key of ``core.losses.LOSSES``.
+        A key of ``LOSSES`` or ``MAP_LOSSES`` in ``core.base.catalogue``.
     output, target : slice
         Channels of the network's output and of the encoded target.
     weight : {0, 1}

@@ -42,7 +42,7 @@ class Instances:
         """Give the parts of the loss; distance and vector count only where the whole object is known."""
         vector = slice(2, 2 + dims)
         return (
-            Term("bce_dice", slice(0, 1), slice(0, 1), 0, 1.0),
+            Term("dice_ce", slice(0, 1), slice(0, 1), 0, 1.0),
             Term("smooth_l1", slice(1, 2), slice(1, 2), 1, 3.0),
             Term("masked_mse", vector, vector, 1, 0.5),
         )

@@ -26,11 +26,13 @@ class Semantic:
 
     def terms(self, dims: int, n_classes: int) -> tuple[Term, ...]:
         """Give the parts of the loss: cross entropy and Dice."""
-        return (Term("ce_dice", slice(0, n_classes + 1), slice(0, 1), 0, 1.0),)
+        return (Term("dice_ce", slice(0, n_classes + 1), slice(0, 1), 0, 1.0),)
 
     def encode(self, labels: NDArray[Any], annotated: NDArray[np.uint8] | None, sampling: tuple[float, ...]) -> Encoded:
         """Turn class labels ([Z,] Y, X) into one channel of class numbers; the weight is 0 where nothing is known."""
         known = np.ones(labels.shape, np.float32) if annotated is None else (annotated > 0).astype(np.float32)
+        if annotated is not None:
+            labels = np.where(annotated > 0, labels, 0)  # a 255 for "unknown" is no class
         return Encoded(labels[np.newaxis].astype(np.float32), np.stack([known, known]))
 
     def maps(self, logits: Tensor) -> Tensor:
