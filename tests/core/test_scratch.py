@@ -83,7 +83,6 @@ def test_describe_when_images_come_from_a_scanner_then_are_normalised_as_such(su
         ([replace(GRAY, labels=LABELS * 0)], SEMANTIC, "go up to 0"),
         ([], QUICK, "nothing to learn from"),
         ([replace(GRAY, annotated=np.zeros((4, 4), np.uint8))], QUICK, "nothing to learn from"),
-        ([GRAY], replace(QUICK, loss="ce_dice"), "does not fit this target"),
     ],
 )
 def test_train_new_when_data_or_options_do_not_fit_then_says_why(samples, options, words):
