@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_unet.core.base.errors import ReadError, UserError
-from napari_unet.core.io import expand, stem
+from napari_unet.core.io import expand, read_image, stem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,6 +52,37 @@ def find_pairs(pred: Path, truth: Path) -> list[Pair]:
     if parts:
         raise UserError(f"The folders hold different files; {'; '.join(parts)}.", "Compare the same images.")
     return [Pair(name, files[0][name], files[1][name]) for name in sorted(files[0])]
+
+
+def read_voxel_sizes(pairs: Iterable[Pair]) -> dict[str, tuple[float, ...] | None]:
+    """Read the voxel size of each pair, of the truth or else of the prediction.
+
+    Parameters
+    ----------
+    pairs : iterable of Pair
+        Their files.
+
+    Returns
+    -------
+    dict of str to tuple of float, µm, or None
+        By name; None where neither file tells it.
+
+    Raises
+    ------
+    UserError
+        When a file is a time series: time is no length.
+    """
+    return {pair.name: _voxel_size(pair.truth, pair.name) or _voxel_size(pair.pred, pair.name) for pair in pairs}
+
+
+def _voxel_size(path: Path, name: str) -> tuple[float, ...] | None:
+    try:
+        image = read_image(path)
+    except UserError:  # a file of labels need not tell its axes
+        return None
+    if "T" in image.axes:
+        raise UserError(f"'{name}' is a time series: its objects have no size.", "Compare its time points one by one.")
+    return image.voxel_size
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:

@@ -1,19 +1,21 @@
-"""Scores of one image, and what they become for many: AP pooled, Dice for each image and class, then the mean."""
+"""Scores of one image: what the command `evaluate` compares, and what it keeps of that."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.metrics.instances import Counts, average_precision, f1, match_counts, panoptic_quality, pool
-from napari_unet.core.metrics.semantic import dice
+from napari_unet.core.metrics.instances import Counts, count_matches
+from napari_unet.core.metrics.objects import ObjectScore, list_objects, score_pieces
+from napari_unet.core.metrics.overlap import overlap
+from napari_unet.core.metrics.regions import Regions, count_regions
+from napari_unet.core.metrics.semantic import Agreement, agreement_of_class, agreement_of_foreground, pixel_accuracy
+from napari_unet.core.metrics.surfaces import surface_distances
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     Labels = NDArray[np.integer]
@@ -21,6 +23,40 @@ if TYPE_CHECKING:
 FEW_VALUES = 16
 """Labels with no more different values than this may be classes, where nobody says what they are."""
 MOST_CLASSES = 254
+FOREGROUND = 1
+"""The class that the objects of an image are together."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Keep what takes time and is computed only where it is asked for.
+
+    Parameters
+    ----------
+    distances : bool
+        Measure distances of surfaces.
+    tolerance : float, µm, or None
+        Of the surface Dice; None leaves it out.
+    voxel_size : tuple of float, µm, or None
+        One for each axis; None measures in voxels.
+    listing : bool
+        List the objects one by one.
+    """
+
+    distances: bool = False
+    tolerance: float | None = None
+    voxel_size: tuple[float, ...] | None = None
+    listing: bool = False
+
+
+@dataclass(frozen=True)
+class SurfaceScore:
+    """Keep the distances of two surfaces, in µm or voxels (infinite where one mask is empty), and the surface Dice."""
+
+    hausdorff: float
+    hd95: float
+    mean_distance: float
+    dice: float | None
 
 
 @dataclass(frozen=True)
@@ -29,14 +65,24 @@ class ImageScore:
 
     Parameters
     ----------
-    counts : Counts or None
+    counts, regions : Counts, Regions or None
         Of the objects; None where the labels are classes.
-    dice : dict of int to float
+    classes : dict of int to Agreement
         By class, only classes that the image or its prediction has; class 1 is the foreground of objects.
+    pixel_accuracy : float
+        Share of voxels that have the same class.
+    surfaces : dict of int to SurfaceScore
+        By class; empty where nobody asked.
+    objects : dict of int to list of ObjectScore
+        By class, 0 where objects have none; empty where nobody asked.
     """
 
     counts: Counts | None
-    dice: dict[int, float]
+    regions: Regions | None
+    classes: dict[int, Agreement]
+    pixel_accuracy: float
+    surfaces: dict[int, SurfaceScore]
+    objects: dict[int, list[ObjectScore]]
 
 
 def choose_classes(target: str | None, values: set[int], true_values: set[int]) -> tuple[int, ...] | None:
@@ -66,7 +112,9 @@ def choose_classes(target: str | None, values: set[int], true_values: set[int]) 
     return None
 
 
-def score_image(pred: Labels, truth: Labels, classes: tuple[int, ...] | None, *, objects: bool) -> ImageScore:
+def score_image(
+    pred: Labels, truth: Labels, classes: tuple[int, ...] | None, *, objects: bool, wanted: Wanted | None = None
+) -> ImageScore:
     """Score one image.
 
     Parameters
@@ -77,6 +125,8 @@ def score_image(pred: Labels, truth: Labels, classes: tuple[int, ...] | None, *,
         As `choose_classes` gives them.
     objects : bool
         Count matched objects too.
+    wanted : Wanted or None
+        What else to compute; None computes nothing else.
 
     Raises
     ------
@@ -87,37 +137,39 @@ def score_image(pred: Labels, truth: Labels, classes: tuple[int, ...] | None, *,
         raise UserError(
             f"the prediction has the shape {pred.shape}, the truth {truth.shape}.", "Compare them on the same grid."
         )
-    counts = match_counts(pred, truth) if objects else None
-    masks = {1: (pred > 0, truth > 0)} if classes is None else {k: (pred == k, truth == k) for k in classes}
-    return ImageScore(counts, {k: dice(p, t) for k, (p, t) in masks.items() if p.any() or t.any()})
+    wanted = wanted or Wanted()
+    found = overlap(pred, truth)
+    if classes is None:
+        agreements = {FOREGROUND: agreement_of_foreground(found)}
+        accuracy = pixel_accuracy(pred > 0, truth > 0)
+    else:
+        agreements = {k: agreement_of_class(found, k) for k in classes}
+        accuracy = pixel_accuracy(pred, truth)
+    agreements = {k: one for k, one in agreements.items() if one.n_pred or one.n_true}
+    listed: dict[int, list[ObjectScore]] = {}
+    if wanted.listing:
+        listed = {0: list_objects(found)} if objects else _pieces(pred, truth, tuple(agreements))
+    return ImageScore(
+        count_matches(found) if objects else None,
+        count_regions(found) if objects else None,
+        agreements,
+        accuracy,
+        _surfaces(pred, truth, tuple(agreements), classes is None, wanted) if wanted.distances else {},
+        listed,
+    )
 
 
-def summarise(scores: Sequence[ImageScore]) -> dict[str, Any]:
-    """Put the scores of many images together.
+def _pieces(pred: Labels, truth: Labels, classes: tuple[int, ...]) -> dict[int, list[ObjectScore]]:
+    return {k: score_pieces(pred == k, truth == k) for k in classes}
 
-    Parameters
-    ----------
-    scores : sequence of ImageScore
-        At least one.
 
-    Returns
-    -------
-    dict
-        ``n_images``; ``ap`` by IoU threshold, pooled over images; ``f1`` and ``pq`` at an IoU of 0.5 (None without
-        objects); ``dice`` by class, the mean over the images that have it; ``mean_dice``, the mean of those.
-    """
-    counts = [one.counts for one in scores if one.counts is not None]
-    by_class: dict[int, list[float]] = {}
-    for one in scores:
-        for k, value in one.dice.items():
-            by_class.setdefault(k, []).append(value)
-    means = {str(k): float(np.mean(by_class[k])) for k in sorted(by_class)}
-    result: dict[str, Any] = {"n_images": len(scores), "ap": None, "f1": None, "pq": None}
-    if counts:
-        pooled = pool(counts)
-        ap = average_precision(pooled)
-        result["ap"] = {f"{t:.2f}": value for t, value in zip(pooled.thresholds, ap, strict=True)}
-        result |= {"f1": f1(pooled)[0], "pq": panoptic_quality(pooled)[0]}
-    # Two empty sets agree: an image without anything, predicted as such, is right.
-    mean = float(np.mean(list(means.values()))) if means else 1.0
-    return result | {"dice": means, "mean_dice": mean}
+def _surfaces(
+    pred: Labels, truth: Labels, classes: tuple[int, ...], foreground: bool, wanted: Wanted
+) -> dict[int, SurfaceScore]:
+    scores = {}
+    for k in classes:
+        masks = (pred > 0, truth > 0) if foreground else (pred == k, truth == k)
+        found = surface_distances(masks[0], masks[1], wanted.voxel_size)
+        dice = None if wanted.tolerance is None else found.dice(wanted.tolerance)
+        scores[k] = SurfaceScore(found.hausdorff, found.hausdorff95, found.mean, dice)
+    return scores
