@@ -12,10 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_unet.core.base.catalogue import LOSSES, MAP_LOSSES, look_up
+from napari_unet.core.base.errors import UserError
 from napari_unet.core.losses import boundary, hausdorff
 from napari_unet.core.losses.dice_ce import dice_ce
 from napari_unet.core.losses.distance import signed_distance
 from napari_unet.core.losses.mean import weighted_mean
+from napari_unet.core.pipeline.criterion import criterion
+from napari_unet.core.pipeline.sampler import Batch
+from napari_unet.core.targets import TARGETS
 
 CLASSES = 3
 CASES = [(name, n_out) for name in LOSSES for n_out in (1, CLASSES)] + [("smooth_l1", 1), ("masked_mse", 2)]
@@ -117,6 +121,30 @@ def test_loss_when_all_is_foreground_then_is_finite(name, n_out):
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(output.grad).all()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", LOSSES)
+def test_criterion_when_any_loss_of_classes_is_chosen_then_it_teaches_the_class(target, name):
+    dims, n_classes = 2, 2
+    n_out = TARGETS[target].n_outputs(dims, n_classes)
+    labels = np.zeros((12, 12), np.int32)
+    labels[2:7, 2:7], labels[8:11, 3:10] = 1, 2
+    encoded = TARGETS[target].encode(labels, None, (1.0,) * dims)
+    batch = Batch(torch.zeros(1, 1, 12, 12), *(torch.from_numpy(x)[None] for x in (encoded.target, encoded.weight)))
+    logits = torch.zeros(1, n_out, 12, 12, requires_grad=True)
+    terms = TARGETS[target].terms(dims, n_classes)
+    loss = criterion(terms, name)(logits, batch)
+    loss.backward()
+    foreground = logits.grad[0, 0] if target == "instances" else -logits.grad[0, 0]
+    assert (foreground[torch.from_numpy(labels > 0)] < 0).all()
+    assert name == terms[0].loss or not torch.equal(loss, criterion(terms)(logits, batch))
+
+
+def test_criterion_when_the_loss_is_one_of_maps_then_is_refused():
+    with pytest.raises(UserError, match="no loss 'smooth_l1'") as caught:
+        criterion(TARGETS["instances"].terms(2, 0), "smooth_l1")
+    assert "dice_ce" in caught.value.hint
 
 
 # --- by hand ---

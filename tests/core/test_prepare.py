@@ -12,6 +12,7 @@ from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.image import Image
 from napari_unet.core.pipeline.prepare import prepare
 from napari_unet.core.store.training_set import Sample
+from napari_unet.core.targets.weights import border_weights
 from tests.core.phantoms import blobs, tiny_spec
 
 
@@ -79,6 +80,39 @@ def test_prepare_when_there_are_more_objects_then_the_sample_has_more_patches():
     few, many = (prepare(blobs(n=n), tiny_spec()).weight for n in (2, 8))
     assert few < many
     assert prepare(blobs(), tiny_spec(), weight=0.25).weight == 0.25
+
+
+@pytest.mark.parametrize("weighting", ["border", "classes"])
+def test_prepare_when_voxels_are_weighed_then_only_the_class_weight_changes(weighting):
+    sample = blobs(gap=1.0)
+    annotated = np.ones(sample.labels.shape, np.uint8)
+    annotated[:, 70:] = 0
+    sample = replace(sample, annotated=annotated)
+    plain, weighed = (prepare(sample, tiny_spec(object_size=None), weighting=w) for w in ("none", weighting))
+    np.testing.assert_array_equal(plain.target[:-2], weighed.target[:-2])
+    np.testing.assert_array_equal(plain.target[-1], weighed.target[-1])
+    assert (weighed.target[-2, :, 70:] == 0).all()
+    factors = (weighed.target[-2] / plain.target[-2])[:, :70].float()
+    if weighting == "border":
+        expected = border_weights(np.where(annotated, sample.labels, 0), (1.0, 1.0))[:, :70]
+        np.testing.assert_allclose(factors, expected, rtol=2e-3)  # kept in half precision
+    else:
+        assert len(factors.unique()) < 6  # one for the objects and one for the background, rounded
+        assert factors[sample.labels[:, :70] > 0].min() > 1 > factors[sample.labels[:, :70] == 0].max()
+
+
+def test_prepare_when_classes_are_weighed_then_the_rarest_counts_most():
+    sample = blobs(n=3)
+    spec = tiny_spec(target="semantic", classes=("a", "b", "c"))
+    weights = prepare(sample, spec, weighting="classes").target[-2].float().numpy()
+    sizes = np.bincount(sample.labels.ravel())
+    each = np.array([weights[sample.labels == number].mean() for number in range(4)])
+    np.testing.assert_allclose(each / each[0], np.sqrt(sizes[0] / sizes), rtol=2e-3)
+
+
+def test_prepare_when_the_weighting_does_not_fit_the_target_then_is_refused():
+    with pytest.raises(UserError, match="single objects"):
+        prepare(blobs(n=2), tiny_spec(target="semantic", classes=("a", "b")), weighting="border")
 
 
 def test_prepare_when_channels_do_not_fit_then_is_refused():

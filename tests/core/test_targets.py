@@ -227,3 +227,10 @@ def test_get_target_when_the_name_is_unknown_then_lists_the_targets():
     with pytest.raises(UserError, match="'panoptic'") as caught:
         get_target("panoptic")
     assert "instances" in caught.value.hint
+
+
+def test_semantic_when_what_is_unknown_has_a_number_of_its_own_then_it_is_no_class():
+    labels = np.array([[0, 1, 2, 255]], np.uint8)
+    encoded = SEMANTIC.encode(labels, (labels < 255).astype(np.uint8), (1.0, 1.0))
+    np.testing.assert_array_equal(encoded.target[0], [[0, 1, 2, 0]])
+    np.testing.assert_array_equal(encoded.weight[0], [[1, 1, 1, 0]])
