@@ -3,21 +3,27 @@
 # No `from __future__ import annotations`: typer reads them.
 
 import math
+import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from napari_unet.app import commands, library
-from napari_unet.app.requests import Training
+from napari_unet.app.requests import FineTuneRequest, Training, TrainRequest
 from napari_unet.cli.console import note, progress_line, say, say_json
 from napari_unet.cli.options import JsonOption, with_options
+from napari_unet.cli.processes import joined, one_speaks, workplace
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import TrainOptions
+from napari_unet.core.base.progress import silent
+from napari_unet.core.base.world import world_around
 from napari_unet.core.store.spec import ModelSpec, read_spec
 from napari_unet.core.store.training_set import Sample, load_samples
 
 
+@one_speaks
 @with_options(TrainOptions)
 def train(
     data: Annotated[
@@ -31,6 +37,10 @@ def train(
     parent: Annotated[
         str | None, typer.Option("--from", metavar="NAME_OR_FOLDER", help="Fine-tune this model.")
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="NAME_OR_FOLDER", help="Train a new model, from this one's weights where they fit."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Use the first N images by name.")] = None,
     labels: Annotated[str, typer.Option(metavar="FOLDER", help="Folder of the labels inside DATA.")] = "labels",
     channels: Annotated[
@@ -38,28 +48,63 @@ def train(
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Train a model, or fine-tune one with --from."""
-    start = None if parent is None else library.find_model(parent)
-    if start is not None:
-        _check_parent(read_spec(start), options)
-    if out.exists():
-        raise UserError(f"'{out}' exists already.", "Choose another folder for --out.")
-    suffixes = tuple(channels.split(",")) if channels else ()
-    samples = tuple(load_samples(data, limit=limit, labels=labels, channels=suffixes))
-    note(f"Learning from {_count(samples)}.")
-    with progress_line(out.name) as show:
-        if start is None:
-            request = commands.TrainRequest(samples=samples, options=options, out_folder=out)
-            training = commands.train(request, show, _never)
-        else:
-            # A folder of its own replaces nothing: the user asked for the model and gets both scores with it.
-            fine_tune = commands.FineTuneRequest(
-                start, samples=samples, options=options, out_folder=out, keep_worse=True
-            )
-            training = commands.fine_tune(fine_tune, show, _never)
+    """Train a model, or fine-tune one with --from. After an interruption the same command goes on."""
+    if parent is not None and start is not None:
+        raise UserError(
+            "--from and --start cannot be used together.", "--from keeps a model's network, --start need not."
+        )
+    around = world_around()
+    with joined(around, options.device) as together, workplace(around, out) as folder:
+        job = together(lambda: _prepare(data, folder, options, parent, start, (limit, labels, channels)))
+        samples = job.samples
+        if around.is_first:
+            note(f"Learning from {_count(samples)}.")
+        with progress_line(out.name) if around.is_first else nullcontext(silent) as show:
+            if isinstance(job, TrainRequest):
+                training = commands.train(job, show, _never)
+            else:
+                training = commands.fine_tune(job, show, _never)
+    if not around.is_first:
+        return
+    shutil.rmtree(_checkpoint(out), ignore_errors=True)
     say("\n".join(_describe(training)))
     if as_json:
         say_json(_as_dict(training, len(samples)))
+
+
+def _prepare(
+    data: Path,
+    out: Path,
+    options: TrainOptions,
+    parent: str | None,
+    start: str | None,
+    chosen: tuple[int | None, str, str],
+) -> TrainRequest | FineTuneRequest:
+    """Check what is asked for and read what it is learned from.
+
+    Raises
+    ------
+    UserError
+        When a model or the samples cannot be read, or do not fit the options.
+    """
+    old = None if parent is None else library.find_model(parent)
+    if old is not None:
+        _check_parent(read_spec(old), options)
+    first = None if start is None else library.find_model(start)
+    if out.exists():
+        raise UserError(f"'{out}' exists already.", "Choose another folder for --out.")
+    limit, labels, channels = chosen
+    suffixes = tuple(channels.split(",")) if channels else ()
+    samples = tuple(load_samples(data, limit=limit, labels=labels, channels=suffixes))
+    if old is not None:
+        # A folder of its own replaces nothing: the user asked for the model and gets both scores with it.
+        return FineTuneRequest(old, samples=samples, options=options, out_folder=out, keep_worse=True)
+    return TrainRequest(samples=samples, options=options, out_folder=out, checkpoint=_checkpoint(out), start=first)
+
+
+def _checkpoint(out: Path) -> Path:
+    """Give the folder that a stopped training leaves beside the model's; the same command goes on from it."""
+    return out.with_name(f"{out.name}.checkpoint")
 
 
 def _never() -> bool:

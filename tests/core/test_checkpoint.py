@@ -14,6 +14,7 @@ from napari_unet.core.nets import build
 from napari_unet.core.nets.config import NetConfig
 from napari_unet.core.pipeline import checkpoint
 from napari_unet.core.pipeline.checkpoint import CHECKPOINT_FILE, TrainState, load_checkpoint, save_checkpoint
+from napari_unet.core.pipeline.optimise import Plateau
 
 
 def state_after(steps, seed=0, base=2, origin="mine"):
@@ -27,13 +28,13 @@ def state_after(steps, seed=0, base=2, origin="mine"):
         optimizer.step()
     mean = {k: v.detach().clone() for k, v in net.state_dict().items()}
     best = {k: 2 * v for k, v in mean.items()} if steps else {}
-    return TrainState(
-        net, mean, optimizer, generator, best, origin, steps, 1.5 * steps, 0.25 * steps, steps, 1, 2, 3, 0.5
-    )
+    numbers = (steps, 1.5 * steps, 0.25 * steps, steps, 1, 2, 3, 0.5, 0.75 * steps)
+    plateau, scaler = Plateau(0.5**steps, 0.1 * steps, steps), torch.amp.GradScaler("cpu", init_scale=2.0**steps)
+    return TrainState(net, mean, optimizer, generator, best, origin, *numbers, plateau, scaler)
 
 
 def facts(state):
-    return {name: getattr(state, name) for name in checkpoint._NUMBERS}
+    return {name: getattr(state, name) for name in (*checkpoint._NUMBERS, "plateau")} | state.scaler.state_dict()
 
 
 def same(one, other):
@@ -54,6 +55,15 @@ def test_checkpoint_when_saved_and_loaded_then_nothing_is_lost(tmp_path):
         other = theirs[number]
         assert same(one, other)
         assert one["exp_avg"].stride() == other["exp_avg"].stride()  # fused AdamW reads memory in order
+
+
+def test_checkpoint_when_saved_and_loaded_then_dropout_goes_on(tmp_path):
+    with torch.random.fork_rng(devices=[]):
+        state = state_after(1)
+        save_checkpoint(state, tmp_path)
+        wanted = torch.rand(3)
+        load_checkpoint(state, tmp_path)
+        assert torch.equal(torch.rand(3), wanted)
 
 
 def test_load_when_there_is_none_then_the_state_is_as_it_was(tmp_path):

@@ -13,7 +13,7 @@ import torch
 from napari_unet.core.base.errors import Cancelled, UserError
 from napari_unet.core.base.image import Image
 from napari_unet.core.base.options import SegmentOptions, TrainOptions
-from napari_unet.core.losses import LOSSES
+from napari_unet.core.losses import regression
 from napari_unet.core.pipeline import fine_tune as module
 from napari_unet.core.pipeline.checkpoint import CHECKPOINT_FILE
 from napari_unet.core.pipeline.fine_tune import fine_tune
@@ -243,8 +243,8 @@ def test_fine_tune_when_cancelled_then_nothing_changes_and_the_last_training_lea
 
 def test_fine_tune_when_the_loss_is_never_a_number_then_says_so(untouched, monkeypatch):
     model, sample = untouched
-    usual = LOSSES["bce_dice"]
-    monkeypatch.setitem(LOSSES, "bce_dice", lambda *args: usual(*args) * float("nan"))
+    usual = regression.smooth_l1
+    monkeypatch.setattr(regression, "smooth_l1", lambda *args: usual(*args) * float("nan"))
     with pytest.raises(UserError, match="not a number"):
         fine_tune(model, [sample], replace(QUICK, budget="100steps"))
 

@@ -34,14 +34,14 @@ def test_scratch_when_a_budget_is_given_then_it_is_the_only_one(budget, steps, s
 
 def test_recipe_when_the_user_fixes_a_value_then_it_stays():
     options = TrainOptions(
-        learning_rate=0.01, batch=3, patch=80, seed=5, loss="bce_dice", precision="fp32", device="cpu"
+        learning_rate=0.01, batch=3, patch=80, seed=5, loss="ce", precision="fp32", device="cpu"
     )
     for recipe in (
         fine_tune_recipe(options, CONFIG, 5, "mri"),
         scratch_recipe(options, CONFIG, [prepare(blobs(), tiny_spec())], "mri"),
     ):
         assert (recipe.learning_rate, recipe.batch, recipe.patch, recipe.seed) == (0.01, 3, (80, 80), 5)
-        assert (recipe.loss, recipe.precision, recipe.device, recipe.augment) == ("bce_dice", "fp32", "cpu", "mri")
+        assert (recipe.loss, recipe.precision, recipe.device, recipe.augment) == ("ce", "fp32", "cpu", "mri")
 
 
 @pytest.mark.parametrize(("shape", "patch"), [((40, 300), (48, 256)), ((5, 8), (16, 16)), ((256, 256), (256, 256))])

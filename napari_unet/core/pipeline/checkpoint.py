@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from math import nan
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -13,6 +17,8 @@ from torch import Generator, Tensor, nn
 
 from napari_unet.core.base.errors import ReadError
 from napari_unet.core.base.files import write_atomic
+from napari_unet.core.pipeline.distributed import from_first, world
+from napari_unet.core.pipeline.optimise import Plateau
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 
@@ -41,6 +47,12 @@ class TrainState:
         Of the validation: the best, and how often it was not reached since.
     skipped, bad, rescues, rate_factor : int, int, int, float
         Steps without a finite loss, in all and in a row; returns to the running mean, and their smaller learning rate.
+    smooth : float
+        The loss, smoothed over the last steps; NaN before the first.
+    plateau : Plateau
+        What the schedule of that name remembers.
+    scaler : GradScaler
+        The scale of the loss in float16.
     """
 
     net: nn.Module
@@ -57,34 +69,50 @@ class TrainState:
     bad: int = 0
     rescues: int = 0
     rate_factor: float = 1.0
+    smooth: float = nan
+    plateau: Plateau = field(default_factory=Plateau)
+    scaler: torch.amp.GradScaler = field(default_factory=lambda: torch.amp.GradScaler(enabled=False))
+
+
+_NUMBERS = ("step", "seconds", "best_score", "since_best", "skipped", "bad", "rescues", "rate_factor", "smooth")
 
 
 def save_checkpoint(state: TrainState, folder: Path) -> Path:
-    """Write the state of a training atomically.
+    """Write the state of a training atomically; of several processes the first one does.
 
     Returns
     -------
     Path
         The file in `folder`, which is made if needed.
     """
+    path = folder / CHECKPOINT_FILE
+    if world().is_first:
+        copies = {name: value.detach().cpu().contiguous().clone() for name, value in _tensors(state).items()}
+        numbers: dict[str, Any] = {name: getattr(state, name) for name in _NUMBERS}
+        numbers |= {"plateau": asdict(state.plateau), "scaler": state.scaler.state_dict()}
+        data = safetensors.torch.save(copies, {"numbers": json.dumps(numbers), "origin": state.origin})
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, data)
+    return path
+
+
+def _tensors(state: TrainState) -> dict[str, Tensor]:
     tensors = {f"net.{k}": v for k, v in state.net.state_dict().items()}
     tensors |= {f"mean.{k}": v for k, v in state.mean.items()} | {f"best.{k}": v for k, v in state.best.items()}
     for index, parts in state.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in parts.items()}
-    tensors["generator"] = state.generator.get_state()
-    numbers = {name: getattr(state, name) for name in _NUMBERS}
-    copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    data = safetensors.torch.save(copies, {"numbers": json.dumps(numbers), "origin": state.origin})
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / CHECKPOINT_FILE, data)
-    return folder / CHECKPOINT_FILE
+        tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in parts.items() if v is not None}
+    tensors |= {"generator": state.generator.get_state(), "dropout": torch.get_rng_state()}
+    if _is_on_gpu(state):
+        tensors["dropout.cuda"] = torch.cuda.get_rng_state()
+    return tensors
 
 
-_NUMBERS = ("step", "seconds", "best_score", "since_best", "skipped", "bad", "rescues", "rate_factor")
+def _is_on_gpu(state: TrainState) -> bool:
+    return next(state.net.parameters()).is_cuda
 
 
 def load_checkpoint(state: TrainState, folder: Path) -> bool:
-    """Go on from a checkpoint.
+    """Go on from a checkpoint; several processes all go on from the first one's.
 
     Returns
     -------
@@ -97,27 +125,41 @@ def load_checkpoint(state: TrainState, folder: Path) -> bool:
         When there is one that cannot be read.
     """
     path = folder / CHECKPOINT_FILE
-    if not path.is_file():
-        return False
+    with _explained(path):
+        found = from_first(lambda: _read(path, state.origin))
+        if found is not None:
+            _restore(state, *found)
+    return found is not None
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Say of whatever goes wrong with a checkpoint what to do."""
     try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            facts = file.metadata() or {}
-            if facts.get("origin", state.origin) != state.origin:
-                return False
-            numbers = json.loads(facts["numbers"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        _restore(state, tensors, numbers)
+        yield
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise ReadError(f"The checkpoint {path} cannot be used: {error}.", "Remove it to start anew.") from error
-    return True
 
 
-def _restore(state: TrainState, tensors: dict[str, Tensor], numbers: dict[str, float]) -> None:
+def _read(path: Path, origin: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    if not path.is_file():
+        return None
+    with _explained(path), safetensors.safe_open(str(path), framework="pt") as file:
+        facts = file.metadata() or {}
+        if facts.get("origin", origin) != origin:
+            return None
+        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(facts["numbers"])  # noqa: SIM118 - not a dict
+
+
+def _restore(state: TrainState, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
     state.net.load_state_dict(_part(tensors, "net."))
     like = state.net.state_dict()
     state.mean = {name: _placed(value, like[name]) for name, value in _part(tensors, "mean.").items()}
     state.best = {name: _placed(value, like[name]) for name, value in _part(tensors, "best.").items()}
     state.generator.set_state(tensors["generator"])
+    torch.set_rng_state(tensors["dropout"])
+    if _is_on_gpu(state) and "dropout.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["dropout.cuda"])
     parameters = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in _part(tensors, "optimizer.").items():
@@ -127,6 +169,9 @@ def _restore(state: TrainState, tensors: dict[str, Tensor], numbers: dict[str, f
     for name in _NUMBERS:
         before = getattr(state, name)
         setattr(state, name, type(before)(numbers.get(name, before)))
+    state.plateau = Plateau(**numbers["plateau"])
+    if state.scaler.is_enabled() and numbers["scaler"]:
+        state.scaler.load_state_dict(numbers["scaler"])
 
 
 def _placed(value: Tensor, like: Tensor) -> Tensor:

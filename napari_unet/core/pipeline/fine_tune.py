@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -112,9 +112,10 @@ def fine_tune(
     if recipe.seconds is not None:
         recipe = replace(recipe, seconds=recipe.seconds / n_runs)
     parts = [within(report, 0.98 * index / n_runs, 0.98 * (index + 1) / n_runs) for index in range(n_runs)]
-    before, after, cut_short = _judge(model, chosen, recipe, parts, stop)
+    learn = partial(_learn, model, recipe=recipe, weighting=options.weighting, stop=stop)
+    before, after, cut_short = _judge(model, chosen, learn, parts)
     # Stopped while it was judged: what that fold has learned is what there is to keep.
-    result = cut_short or _learn(model, samples, recipe, parts[-1], stop, checkpoint)
+    result = cut_short or learn(samples, report=parts[-1], checkpoint=checkpoint)
     candidate = tune(result.model, samples, within(report, 0.98, 1.0))
     candidate = _described(candidate, model, samples, recipe, result, before, after)
     accepted = not after < before  # without anything held out both are NaN: the user judges
@@ -156,7 +157,7 @@ def augment_for(model: Model) -> Augment:
 
 
 def _judge(
-    model: Model, chosen: Split, recipe: Recipe, parts: Sequence[Report], stop: Stop
+    model: Model, chosen: Split, learn: Callable[..., TrainResult], parts: Sequence[Report]
 ) -> tuple[float, float, TrainResult | None]:
     """Score the old model and models that learned without the held-out part, all folds pooled.
 
@@ -171,7 +172,7 @@ def _judge(
     cut_short = None
     for fold, report in zip(chosen.folds, parts, strict=False):
         learning = within(report, 0.0, 0.9)
-        learner = _learn(model, fold.train, recipe, learning, stop, None, watch=partial(score, samples=fold.held_out))
+        learner = learn(fold.train, report=learning, watch=partial(score, samples=fold.held_out))
         candidate = tune(learner.model, fold.train, within(report, 0.9, 1.0))
         before.append(score(model, fold.held_out))
         after.append(score(candidate, fold.held_out))
@@ -187,14 +188,15 @@ def _judge(
 def _learn(
     model: Model,
     samples: Sequence[Sample],
+    *,
     recipe: Recipe,
+    weighting: str,
     report: Report,
     stop: Stop,
-    checkpoint: Path | None,
-    *,
+    checkpoint: Path | None = None,
     watch: Rate | None = None,
 ) -> TrainResult:
-    prepared = [prepare(sample, model.spec) for sample in samples]
+    prepared = [prepare(sample, model.spec, weighting=weighting) for sample in samples]
     return train(model, prepared, recipe, watch=watch, report=report, stop=stop, checkpoint=checkpoint)
 
 

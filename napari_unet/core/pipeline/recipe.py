@@ -12,6 +12,7 @@ from napari_unet.core.augment import IntensityRecipe, SpatialRecipe
 from napari_unet.core.base.options import Budget, TrainOptions
 from napari_unet.core.base.tiles import round_up
 from napari_unet.core.pipeline.engine import valid_size
+from napari_unet.core.pipeline.optimise import RATES
 
 if TYPE_CHECKING:
     from napari_unet.core.nets.config import NetConfig
@@ -38,12 +39,20 @@ class Recipe:
         Whichever ends first; one of them is given.
     learning_rate : float
         At its highest.
+    optimizer, schedule : str
+        Keys of ``OPTIMISERS`` and ``SCHEDULES``.
+    accumulate : int
+        Batches whose mean gradient is one step.
     trainable : {"all", "head"}
         `head` is the affine part of the norms and the last convolution.
     freeze_norm : bool
         Keep the running statistics (fine-tuning): with few patches, learning them has destroyed models.
     warmup, decay_from : float
-        Share of the training until the full learning rate, and from where it falls to 0.
+        Share of the training until the full learning rate, and from where it falls to 0; as far as the schedule asks.
+    weight_decay : float
+        As AdamW means it.
+    clip : float
+        The longest gradient; longer ones are shortened.
     ema : float
         Decay of the running mean of the weights, which is what is kept.
     check_every : int
@@ -57,6 +66,9 @@ class Recipe:
     steps: int | None
     seconds: float | None
     learning_rate: float
+    optimizer: str = "adamw"
+    schedule: str = "linear"
+    accumulate: int = 1
     trainable: str = "all"
     freeze_norm: bool = False
     warmup: float = 0.05
@@ -87,7 +99,7 @@ def fine_tune_recipe(
     n_cells : int
         Annotated objects.
     augment : str or recipes
-        Kind of image.
+        Kind of image, where the user has not chosen it.
     is_blind : bool
         The model finds next to nothing of what is annotated.
 
@@ -105,13 +117,16 @@ def fine_tune_recipe(
         batch=options.batch or (4 if config.dims == 2 else 2),
         steps=(100 if few else 150 if is_blind else 300) if automatic else budget.steps,
         seconds=budget.seconds,
-        learning_rate=options.learning_rate or (3e-3 if few else 1e-3 if is_blind else 5e-4),
+        learning_rate=_rate(options, 3e-3 if few else 1e-3 if is_blind else 5e-4),
+        optimizer=options.optimizer,
+        schedule=options.schedule,
+        accumulate=options.accumulate,
         trainable="head" if few else "all",
         freeze_norm=True,
         warmup=0.1,
         weight_decay=1e-4,
         ema=0.98 if few or is_blind else 0.99,
-        augment=augment,
+        augment=augment if options.augment == "auto" else options.augment,
         loss=options.loss,
         seed=options.seed,
         precision=options.precision,
@@ -134,14 +149,22 @@ def scratch_recipe(options: TrainOptions, config: NetConfig, samples: Sequence[P
         batch=batch,
         steps=2000 if budget.steps is None and budget.seconds is None else budget.steps,
         seconds=budget.seconds,
-        learning_rate=options.learning_rate or 2e-3,
-        augment=augment,
+        learning_rate=_rate(options, 2e-3),
+        optimizer=options.optimizer,
+        schedule=options.schedule,
+        accumulate=options.accumulate,
+        augment=augment if options.augment == "auto" else options.augment,
         loss=options.loss,
         seed=options.seed,
         precision=options.precision,
         device=options.device,
         ema=0.995,
     )
+
+
+def _rate(options: TrainOptions, adamw: float) -> float:
+    """Give the learning rate: the user's, or the automatic one, which is known for AdamW."""
+    return options.learning_rate or adamw * RATES.get(options.optimizer, 1.0)
 
 
 def _patch(config: NetConfig, edges: Sequence[int]) -> tuple[int, ...]:
