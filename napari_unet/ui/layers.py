@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari.layers import Image as ImageLayer
-    from napari.layers import Labels
+    from napari.layers import Labels, Layer
     from napari.viewer import Viewer
     from numpy.typing import NDArray
 
@@ -127,6 +127,11 @@ def layer_options(image: Image, channels: str = "C") -> dict[str, Any]:
         "units": ["micrometer" if a in sizes else "pixel" for a in axes],
         "axis_labels": [a.lower() for a in axes],
     }
+
+
+def is_preview(layer: Layer) -> bool:
+    """Tell whether a layer only shows what augmentation does: it is no image or labels to work on."""
+    return bool(layer.metadata.get(KEY, {}).get("preview"))
 
 
 # ---------------------------------------------------------------- labels layers

@@ -16,6 +16,7 @@ from napari_unet.ui import messages
 from napari_unet.ui.forms import OptionsForm, enlarge, folding
 from napari_unet.ui.look import Look, look
 from napari_unet.ui.outcome import describe_outcome
+from napari_unet.ui.patch_preview import PatchPreview
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from napari_unet.ui.results import Results
     from napari_unet.ui.workspace import Workspace
 
-SCRATCH = ("net", "target", "dims")
+SCRATCH = ("net", "target", "norm", "deep_supervision", "dims")
 LOOK = "look at the corrections"
 LOOK_AFTER_MS = 1500  # looking at all corrections takes a moment; not while the user still paints
 
@@ -67,6 +68,7 @@ class TrainTab(QWidget):
         self.discard = self._button("Discard", "End the training now and keep nothing of it.", self._on_discard)
         self.back = self._button("Take back", "Use the model from before the last training again.", self._on_back)
         self.options: OptionsForm[TrainOptions] = OptionsForm(TrainOptions, without=SCRATCH, folded="Advanced")
+        self.preview = PatchPreview(workspace, results, session, self.options.value)
         self.scratch: OptionsForm[TrainOptions] = OptionsForm(TrainOptions, only=SCRATCH)
         self.new_name = QLineEdit("my-model")
         self.new_name.setToolTip("The name of the new model; a number is added if there is one of that name.")
@@ -106,13 +108,18 @@ class TrainTab(QWidget):
         self.scratch.put_first("Name", self.new_name)
         rows.addWidget(self.scratch)
         rows.addWidget(self.train_new)
+        how = QWidget()
+        settings = QVBoxLayout(how)
+        settings.setContentsMargins(0, 0, 0, 0)
+        settings.addWidget(self.options)
+        settings.addWidget(self.preview)
         layout = QVBoxLayout(self)
         for widget in (self.sources, self.warnings, self.button):
             layout.addWidget(widget)
         layout.addLayout(self._plot_place)
         layout.addLayout(ends)
         layout.addWidget(self.outcome)
-        layout.addWidget(folding("Budget, learning rate, device", self.options))
+        layout.addWidget(folding("Budget, augmentation, device", how))
         layout.addWidget(folding("Train from scratch", new))
         layout.addStretch(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,6 +93,14 @@ def go_to(viewer: Viewer, layer: Labels, voxel: tuple[float, ...]) -> None:
     shown = viewer.dims.displayed
     centre[-len(shown) :] = [world[axis - first] if axis >= first else 0.0 for axis in shown]
     camera.center = tuple(centre)
+
+
+def fit(viewer: Viewer, layer: Layer) -> None:
+    """Look at one layer as a whole; at all where napari is too old to do so."""
+    if "layers" in signature(viewer.reset_view).parameters:
+        viewer.reset_view(layers=[layer])
+    else:
+        viewer.reset_view()
 
 
 def named(viewer: Viewer, name: str) -> Layer | None:

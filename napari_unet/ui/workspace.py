@@ -109,7 +109,7 @@ class Workspace(QObject):
 
     def _on_active(self, event: object) -> None:
         active = self.viewer.layers.selection.active
-        if isinstance(active, ImageLayer):
+        if is_image(active):
             self._follow(active)
 
     def _on_removed(self, event: object) -> None:
@@ -122,10 +122,10 @@ class Workspace(QObject):
             self._follow(self._newest())
 
     def _newest(self) -> ImageLayer | None:
-        return next((layer for layer in reversed(self.viewer.layers) if isinstance(layer, ImageLayer)), None)
+        return next((layer for layer in reversed(self.viewer.layers) if is_image(layer)), None)
 
     def _follow(self, layer: object) -> None:
-        layer = layer if isinstance(layer, ImageLayer) else self._newest()
+        layer = layer if is_image(layer) else self._newest()
         if layer is self._layer:
             return
         if self._layer is not None:
@@ -158,6 +158,11 @@ class Workspace(QObject):
         self.image_changed.emit()
 
 
+def is_image(layer: object) -> bool:
+    """Tell whether a layer is an image to work on: not the preview of the augmentation."""
+    return isinstance(layer, ImageLayer) and not layers.is_preview(layer)
+
+
 def labels_layers(viewer: Viewer) -> list[Labels]:
-    """Give the labels layers of a viewer, the newest first."""
-    return [layer for layer in reversed(viewer.layers) if isinstance(layer, Labels)]
+    """Give the labels layers of a viewer that one can work on, the newest first."""
+    return [layer for layer in reversed(viewer.layers) if isinstance(layer, Labels) and not layers.is_preview(layer)]
