@@ -101,7 +101,7 @@ def _object_problems(samples: Sequence[Sample], counts: Summary) -> list[Problem
     problems = []
     n_objects = sum(len(unique_ids(sample.labels[_annotated(sample) == KNOWN])) for sample in samples)
     if n_objects < FEW_OBJECTS:
-        text = f"Only {n_objects} whole object{'s teach' * (n_objects != 1) or ' teaches'}."
+        text = ("No whole object teaches.", "Only one whole object teaches.", "Only two whole objects teach.")[n_objects]
         problems.append(Problem(text, "Accept some more: ten make a clear difference."))
     if not counts.n_done and not counts.n_background:
         text = "Nothing is marked as background but a ring around the objects."
