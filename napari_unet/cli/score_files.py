@@ -125,7 +125,7 @@ def _of_voxels(score: ImageScore) -> Row:
     row: Row = {"pixel_accuracy": score.pixel_accuracy}
     for k, agreement in sorted(score.classes.items()):
         row |= {f"{name}_{k}": getattr(agreement, own) for name, own in MASK_SCORES.items()}
-        if k in score.surfaces:
+        if score.surfaces is not None and k in score.surfaces:
             found = asdict(score.surfaces[k])
             found["surface_dice"] = found.pop("dice")
             row |= {f"{name}_{k}": value for name, value in found.items() if value is not None}

@@ -71,8 +71,8 @@ class ImageScore:
         By class, only classes that the image or its prediction has; class 1 is the foreground of objects.
     pixel_accuracy : float
         Share of voxels that have the same class.
-    surfaces : dict of int to SurfaceScore
-        By class; empty where nobody asked.
+    surfaces : dict of int to SurfaceScore, or None
+        By class; None where nobody asked.
     objects : dict of int to list of ObjectScore
         By class, 0 where objects have none; empty where nobody asked.
     """
@@ -81,7 +81,7 @@ class ImageScore:
     regions: Regions | None
     classes: dict[int, Agreement]
     pixel_accuracy: float
-    surfaces: dict[int, SurfaceScore]
+    surfaces: dict[int, SurfaceScore] | None
     objects: dict[int, list[ObjectScore]]
 
 
@@ -154,7 +154,7 @@ def score_image(
         count_regions(found) if objects else None,
         agreements,
         accuracy,
-        _surfaces(pred, truth, tuple(agreements), classes is None, wanted) if wanted.distances else {},
+        _surfaces(pred, truth, tuple(agreements), classes is None, wanted) if wanted.distances else None,
         listed,
     )
 

@@ -6,6 +6,7 @@ the images as they are and of all resamples at once.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from napari_unet.core.metrics.instances import RATES
 from napari_unet.core.metrics.ratio import ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -67,7 +68,7 @@ def _tables(scores: Sequence[ImageScore], keys: list[int]) -> dict[str, Array]:
     tables["accuracy"] = np.array([(one.pixel_accuracy, 1.0) for one in scores])
     if len(counts) == len(areas) == len(scores):
         tables |= {"counts": instances.as_table(counts), "regions": regions.as_table(areas)}
-    if any(one.surfaces for one in scores):
+    if all(one.surfaces is not None for one in scores):
         tables["surfaces"] = _stack([_surfaces(one, keys) for one in scores], len(DISTANCES) + 3)
     return tables
 
@@ -91,7 +92,7 @@ def _surfaces(score: ImageScore, keys: list[int]) -> list[list[float]]:
     """Give the distances of each class and a 1, zeros where they are infinite; then its surface Dice and a 1."""
     rows = []
     for k in keys:
-        one = score.surfaces.get(k)
+        one = (score.surfaces or {}).get(k)
         if one is None:
             rows.append([0.0] * (len(DISTANCES) + 3))
             continue
@@ -147,11 +148,12 @@ def _surface(scores: Sequence[ImageScore], keys: list[int], values: dict[str, An
     """Add in how many images a distance is infinite, because one of the masks is empty."""
     if "surface" not in values:
         return None
-    infinite = {str(k): sum(np.isinf(s.surfaces[k].hausdorff) for s in scores if k in s.surfaces) for k in keys}
-    return {**values["surface"], "n_infinite": {k: int(n) for k, n in infinite.items()}}
+    surfaces = [one.surfaces or {} for one in scores]
+    infinite = {str(k): sum(k in s and math.isinf(s[k].hausdorff) for s in surfaces) for k in keys}
+    return {**values["surface"], "n_infinite": infinite}
 
 
-def _leaves(tree: dict[str, Any], make: Any) -> dict[str, Any]:
+def _leaves(tree: dict[str, Any], make: Callable[[Array], object]) -> dict[str, Any]:
     return {key: _leaves(one, make) if isinstance(one, dict) else make(one) for key, one in tree.items()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -11,7 +12,18 @@ from scipy.optimize import linear_sum_assignment
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.metrics import instances, overlap
-from napari_unet.core.metrics.instances import Counts, average_precision, f1, match_counts, panoptic_quality, pool
+from napari_unet.core.metrics.instances import (
+    Counts,
+    average_precision,
+    f1,
+    match_counts,
+    mean_average_precision,
+    panoptic_quality,
+    pool,
+    precision,
+    recall,
+)
+from napari_unet.core.synthetic.nuclei import nuclei_2d
 
 small_labels = arrays(np.int32, (5, 6), elements=st.integers(0, 4))
 
@@ -38,6 +50,21 @@ def test_scores_when_counts_are_known_then_they_follow_the_definitions() -> None
     assert average_precision(counts) == pytest.approx((6 / 9,))
     assert f1(counts) == pytest.approx((12 / 15,))
     assert panoptic_quality(counts) == pytest.approx((4.8 / 7.5,))
+    assert precision(counts) == pytest.approx((6 / 8,))
+    assert recall(counts) == pytest.approx((6 / 7,))
+
+
+def test_mean_average_precision_when_thresholds_differ_then_is_the_mean_over_them() -> None:
+    counts = Counts((0.5, 0.75), (3, 1), (1, 3), (0, 2), (2.0, 0.8))
+
+    assert mean_average_precision(counts) == pytest.approx((3 / 4 + 1 / 6) / 2)
+
+
+def test_precision_and_recall_when_one_side_is_empty_then_are_0() -> None:
+    empty, full = np.zeros((3, 3), int), np.ones((3, 3), int)
+
+    assert set(precision(match_counts(empty, full))) == set(recall(match_counts(empty, full))) == {0.0}
+    assert set(precision(match_counts(full, empty))) == set(recall(match_counts(full, empty))) == {0.0}
 
 
 def test_match_counts_when_a_merge_holds_two_exact_halves_then_only_one_of_them_matches() -> None:
@@ -83,6 +110,7 @@ def test_scores_when_nothing_is_there_then_both_agree() -> None:
     counts = match_counts(empty, empty)
 
     assert set(average_precision(counts)) == set(f1(counts)) == set(panoptic_quality(counts)) == {1.0}
+    assert set(precision(counts)) == set(recall(counts)) == {1.0}
 
 
 def test_match_counts_when_labels_need_more_than_16_bits_then_all_are_found() -> None:
@@ -161,3 +189,19 @@ def test_scores_when_swapped_or_renumbered_then_they_stay_the_same_and_within_0_
         assert values == pytest.approx(score(match_counts(renumbered, truth)))
         assert all(0 <= v <= 1 for v in values)
         assert set(score(match_counts(pred, pred))) == {1.0}
+    assert precision(match_counts(pred, truth)) == recall(match_counts(truth, pred))
+
+
+def test_panoptic_quality_when_computed_by_monai_then_is_the_same() -> None:
+    monai = pytest.importorskip("monai.metrics")
+    made = nuclei_2d(3, shape=(160, 160), n=25).labels
+    # Shifted so that about half of the matches are lost; one object is missing.
+    pred = np.where(made == 3, 0, np.roll(made, (5, 3), (0, 1)))
+    tensors = torch.from_numpy(pred.astype(np.int64)), torch.from_numpy(made.astype(np.int64))
+
+    counts = match_counts(pred, made, (0.5,))
+
+    assert 0 < counts.fn[0] < counts.tp[0] + counts.fn[0]
+    for name, score in (("pq", panoptic_quality), ("rq", f1)):
+        expected = monai.compute_panoptic_quality(*tensors, metric_name=name)
+        assert score(counts)[0] == pytest.approx(float(expected), abs=1e-5)
