@@ -168,7 +168,7 @@ def megapixel_seconds(model: Model, side: tuple[int, ...]) -> float:
 
     from napari_unet.core.pipeline.engine import Engine
 
-    engine = Engine(model.build(), model.net_config)
+    engine = Engine(model.build(), model.net_config, net=model.spec.net)
     image = torch.rand(1, model.spec.channels, *side, generator=torch.Generator().manual_seed(0))
     engine(image)
     times = []

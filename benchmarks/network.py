@@ -60,7 +60,7 @@ def _measure(name: str, batch: Tensor, *, rounds: int) -> tuple[list[Figure], di
     torch.manual_seed(0)
     network = build(net, config).eval()
     works: dict[str, Callable[[], Tensor]] = {"plain fp32": _work(torch.inference_mode()(network), batch)}
-    works |= {kind: _work(engine, batch) for kind, engine in make_engines(network, config).items()}
+    works |= {kind: _work(engine, batch) for kind, engine in make_engines(net, network, config).items()}
     for work in works.values():
         work()  # the first call prepares the kernels
     costs = interleaved({kind: partial(cost_of, work) for kind, work in works.items()}, rounds)
@@ -74,12 +74,12 @@ def _measure(name: str, batch: Tensor, *, rounds: int) -> tuple[list[Figure], di
     return figures + [Figure(f"{name}, {kind}: speed of a core", v, "GFLOP/s") for kind, v in speeds.items()], costs
 
 
-def make_engines(network: nn.Module, config: NetConfig) -> dict[str, Engine]:
+def make_engines(net: str, network: nn.Module, config: NetConfig) -> dict[str, Engine]:
     """Make the engine in each precision that this processor gains from."""
     kinds = ("fp32", "bf16") if bf16_pays() else ("fp32",)
     if "bf16" not in kinds:
         say("bf16 is left out: this processor is not faster with it")
-    return {kind: Engine(network, config, device="cpu", precision=kind) for kind in kinds}
+    return {kind: Engine(network, config, net=net, device="cpu", precision=kind) for kind in kinds}
 
 
 def _errors(settings: Settings) -> list[Figure]:
@@ -92,7 +92,7 @@ def _errors(settings: Settings) -> list[Figure]:
     batch = torch.from_numpy(normalised(model, nuclei_2d().image))[None]
     with torch.inference_mode():
         plain = network(batch)
-    engines = make_engines(network, model.net_config)
+    engines = make_engines(model.spec.net, network, model.net_config)
     return [
         Figure(f"'{model.spec.name}', {kind}: largest error, in σ of the logits", largest_error(engine(batch), plain))
         for kind, engine in engines.items()

@@ -6,7 +6,6 @@ import tempfile
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,15 +14,13 @@ from torch import Tensor
 
 from benchmarks.measure import Cost, Measured, cost_of, cpu_ratio, in_child, interleaved, median_cpu, peak_memory, say
 from benchmarks.network import largest_error, normalised
-from benchmarks.record import Figure, Result, Settings
+from benchmarks.record import Figure, Result, Settings, Unavailable
 from napari_unet.core.base.tiles import Box, plan_tiles
-from napari_unet.core.pipeline.engine import Engine, exact_halo, fast_halo
+from napari_unet.core.pipeline.engine import Engine
+from napari_unet.core.pipeline.halo import exact_halo, fast_halo
 from napari_unet.core.pipeline.tiled import run_tiled
 from napari_unet.core.store.models import Model, load_model
 from napari_unet.core.synthetic.nuclei import nuclei_2d
-
-if TYPE_CHECKING:
-    from napari_unet.core.nets.config import NetConfig
 
 SIZE, QUICK_SIZE = 4096, 1024
 TILE, QUICK_TILE = 1024, 256
@@ -51,12 +48,11 @@ def run(settings: Settings) -> Result:
         errors = {variant: _error(folder, variant) for variant in VARIANTS[1:]}
     samples: dict[str, object] = {f"{variant}, CPU s": [cost.cpu for cost in part] for variant, part in costs.items()}
     samples |= {f"{variant}, peak bytes": part for variant, part in peaks.items()}
-    config = settings.load_model().net_config
-    return Result(tuple(_figures(config, size, tile, costs, peaks, errors)), samples)
+    return Result(tuple(_figures(settings.load_model(), size, tile, costs, peaks, errors)), samples)
 
 
 def _figures(
-    config: NetConfig,
+    model: Model,
     size: int,
     tile: int,
     costs: dict[str, list[Cost]],
@@ -67,7 +63,7 @@ def _figures(
     for variant, error in errors.items():
         exact = variant == "exact"
         name = f"{size} px, {variant} context"
-        flop = flop_ratio(config, size, tile, variant)
+        flop = flop_ratio(model, size, tile, variant)
         figures += [
             Figure(f"{name}: largest error, in σ of the logits", error, target=ERROR_TARGET if exact else None),
             Figure(f"{name}: FLOP / at once", flop, target=None if exact else FLOP_TARGET),
@@ -107,7 +103,7 @@ def run_variant(model: Path, folder: Path, variant: str, tile: int) -> Measured[
 
 def make_engine(model: Model) -> Engine:
     """Prepare a model for the processor in fp32."""
-    return Engine(model.build(), model.net_config, device="cpu", precision="fp32")
+    return Engine(model.build(), model.net_config, net=model.spec.net, device="cpu", precision="fp32")
 
 
 def _error(folder: Path, variant: str) -> float:
@@ -115,10 +111,13 @@ def _error(folder: Path, variant: str) -> float:
     return largest_error(logits, truth)
 
 
-def flop_ratio(config: NetConfig, size: int, tile: int, halo: str) -> float:
+def flop_ratio(model: Model, size: int, tile: int, halo: str) -> float:
     """Count the pixels that the network sees in all tiles, for one of the image: its work is proportional to them."""
-    margin = exact_halo(config) if halo == "exact" else fast_halo(config)
-    tiles = plan_tiles((size, size), (tile, tile), margin, config.multiple())
+    exact = exact_halo(model.spec.net, model.net_config)
+    if exact is None:
+        raise Unavailable(f"the tiles of '{model.spec.name}' have no exact context")
+    margin = exact if halo == "exact" else fast_halo(exact)
+    tiles = plan_tiles((size, size), (tile, tile), margin, model.net_config.multiple())
     seen = sum(int(np.prod([part.stop - part.start for part in one.read])) for one in tiles)
     say(f"{halo} context of {margin[0]} px: {len(tiles)} tiles")
     return seen / size**2

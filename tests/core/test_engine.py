@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from napari_unet.core.base.tiles import round_up
+from napari_unet.core.base.catalogue import NETS
 from napari_unet.core.nets import preset
 from napari_unet.core.nets.config import NetConfig
-from napari_unet.core.pipeline.engine import Engine, exact_halo, fast_halo, fold_norms, valid_size
+from napari_unet.core.pipeline.engine import Engine, fold_norms, valid_size
 from tests.core.phantoms import lived_in
 from tests.core.test_nets import configs
 
@@ -32,7 +32,7 @@ def test_engine_when_made_then_leaves_the_network_alone_and_agrees_with_it(dims)
     net = lived_in(NetConfig(dims=dims, base=4, depth=2))
     before = {k: v.clone() for k, v in net.state_dict().items()}
     x = torch.rand(2, 1, *(16,) * dims)
-    out = Engine(net, net.config, device="cpu", precision="fp32")(x)
+    out = Engine(net, net.config, net="unet", device="cpu", precision="fp32")(x)
     torch.testing.assert_close(out, net(x), atol=1e-5, rtol=1e-4)
     assert before.keys() == net.state_dict().keys()
     assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
@@ -42,7 +42,7 @@ def test_engine_when_made_then_leaves_the_network_alone_and_agrees_with_it(dims)
 def test_engine_when_asked_for_bf16_then_is_close_and_gives_float32():
     net = lived_in(NetConfig(base=8, depth=2))
     x = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-    exact, half = (Engine(net, net.config, device="cpu", precision=p)(x) for p in ("fp32", "bf16"))
+    exact, half = (Engine(net, net.config, net="unet", device="cpu", precision=p)(x) for p in ("fp32", "bf16"))
     assert half.dtype == torch.float32
     assert (half - exact).abs().mean() < 0.05 * exact.std()
     assert not torch.equal(half, exact)
@@ -52,41 +52,23 @@ def test_engine_when_the_network_is_in_training_mode_then_still_uses_running_sta
     net = lived_in(NetConfig(base=4, depth=1))
     x = torch.rand(1, 1, 8, 8)
     expected = net(x)
-    torch.testing.assert_close(Engine(net.train(), net.config, device="cpu", precision="fp32")(x), expected)
+    torch.testing.assert_close(Engine(net.train(), net.config, net="unet", device="cpu", precision="fp32")(x), expected)
 
 
-@pytest.mark.parametrize(("depth", "halo"), [(1, 8), (2, 24), (3, 48), (4, 96), (5, 192)])
-def test_exact_halo_when_rounded_to_the_pooling_grid_then_is_the_known_one(depth, halo):
-    # 6 * 2**d - 4 is the margin of the classic network, 92 for 572 -> 388; its tiles lie off the pooling grid. A tile
-    # on the grid needs up to two voxels more, and in whole multiples 48 for three and 96 for four poolings.
-    (found, _), (multiple, _) = exact_halo(NetConfig(depth=depth)), NetConfig(depth=depth).multiple()
-    assert round_up(found, multiple) == halo
-    assert 6 * 2**depth - 4 <= found <= 6 * 2**depth - 2
-    assert fast_halo(NetConfig(depth=depth))[0] == found // 2
-
-
-def test_exact_halo_when_an_axis_is_never_pooled_then_it_needs_less():
-    coarse = NetConfig(dims=3, depth=2, strides=((1, 2, 2),) * 2, kernels=((1, 3, 3), (1, 3, 3), (3, 3, 3)))
-    assert exact_halo(coarse) == (2, 22, 22)
-
-
-@given(configs(), st.data())
-def test_exact_halo_when_a_voxel_lies_farther_from_a_tile_then_it_changes_nothing_there(config, data):
-    halo, multiple = exact_halo(config), config.multiple()
-    assume(config.norm != "instance" and max(halo) <= 24)
-    axis = data.draw(st.integers(0, config.dims - 1))
-    shape = [2 * m for m in multiple]
-    shape[axis] = round_up(2 * halo[axis] + 2, multiple[axis])
-    here = data.draw(st.integers(0, shape[axis] - 1))
-    net = lived_in(config)
-    x = torch.randn(1, 1, *shape, generator=torch.Generator().manual_seed(0))
-    changed = x.clone()
-    changed.select(2 + axis, here).add_(10)
+@pytest.mark.parametrize("norm", ["batch", "batch-renorm"])
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("name", NETS)
+def test_fold_norms_when_the_network_is_any_then_output_stays(name, dims, norm):
+    net = lived_in(NetConfig(dims=dims, base=4, depth=2, norm=norm), net=name).double()
+    x = torch.rand(1, 1, *(8, 12, 12)[-dims:], generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     with torch.inference_mode():
-        moved = (net(changed) != net(x)).squeeze((0, 1)).movedim(axis, 0).flatten(1).any(1).nonzero().flatten()
-    for voxel in moved.tolist():
-        start = voxel // multiple[axis] * multiple[axis]
-        assert start - halo[axis] <= here < start + multiple[axis] + halo[axis]
+        before = net(x)
+        n_norms = sum(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in net.modules())
+        folded = fold_norms(net)
+        torch.testing.assert_close(folded(x), before)
+    left = [m for m in folded.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    # Only those of a ResUNet that come before their convolution are left.
+    assert len(left) <= (n_norms // 2 if name == "res-unet" else 0)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from napari_unet.core.base import memory
 from napari_unet.core.base.errors import Cancelled, UserError
 from napari_unet.core.nets.config import NetConfig
 from napari_unet.core.pipeline import tiled
-from napari_unet.core.pipeline.engine import Engine, exact_halo
+from napari_unet.core.pipeline.engine import Engine
+from napari_unet.core.pipeline.halo import exact_halo
 from napari_unet.core.pipeline.tiled import default_tile, run_tiled
 from tests.core.phantoms import blobs, lived_in
 
@@ -33,9 +34,10 @@ KINDS = {
 class Double:
     """An engine that computes in float64, so that only true differences are seen."""
 
-    def __init__(self, config, seed=0):
+    def __init__(self, config, seed=0, net="unet"):
         self.config, self.device, self.dtype = config, torch.device("cpu"), torch.float64
-        self.network = lived_in(config, seed).double()
+        self.network = lived_in(config, seed, net).double()
+        self.halo = exact_halo(net, config)
 
     @torch.inference_mode()
     def __call__(self, batch):
@@ -73,7 +75,7 @@ def test_tiled_when_the_halo_is_exact_then_equals_the_untiled(kind, data):
 
 def test_tiled_when_a_trained_network_runs_in_fp32_then_equals_the_untiled_up_to_rounding(taught):
     model, _ = taught
-    engine = Engine(model.build(), model.net_config, device="cpu", precision="fp32")
+    engine = Engine(model.build(), model.net_config, net=model.spec.net, device="cpu", precision="fp32")
     volume = blobs(3, (200, 180), n=30).image.volume()
     whole = run(engine, volume, tile=10_000)
     np.testing.assert_allclose(run(engine, volume, tile=32), whole, atol=1e-5 * whole.std(), rtol=0)
@@ -121,7 +123,7 @@ class Small:
 
     def __init__(self, engine, limit, error):
         self.engine, self.limit, self.error = engine, limit, error
-        self.config, self.device, self.dtype = engine.config, engine.device, engine.dtype
+        self.config, self.device, self.dtype, self.halo = engine.config, engine.device, engine.dtype, engine.halo
         self.failed = 0
 
     def __call__(self, batch):
@@ -169,14 +171,15 @@ def test_tiled_when_another_error_happens_then_it_passes_through(error):
 
 def test_default_tile_when_memory_is_short_then_is_smaller(monkeypatch):
     config = NetConfig(base=32)
+    engine = Engine(lived_in(config), config, net="unet", device="cpu", precision="fp32")
     sizes = []
     for free in (2**40, 2**32, 2**30, 2**20):
         monkeypatch.setattr(tiled, "free_bytes", lambda _, free=free: free)
-        sizes.append(default_tile(config, torch.float32, "cpu"))
+        sizes.append(default_tile(engine, (9999, 9999)))
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] == 1024
     assert sizes[-1] >= max(config.multiple())
-    assert (sizes[1] + 2 * max(exact_halo(config))) ** 2 * config.base * 4 < 2**32
+    assert (sizes[1] + 2 * max(engine.halo)) ** 2 * config.base * 4 < 2**32
 
 
 def test_free_bytes_when_asked_then_is_a_plausible_number():

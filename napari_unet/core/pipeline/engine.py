@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
-from math import ceil
+from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_unet.core.base.device import choose_device, choose_dtype
-from napari_unet.core.nets.blocks import ConvBlock
+from napari_unet.core.pipeline.halo import Halo, exact_halo
 
 if TYPE_CHECKING:
     from napari_unet.core.nets.config import NetConfig
@@ -26,12 +28,16 @@ class Engine:
         In evaluation mode; not changed.
     config : NetConfig
         What it was built from.
+    net : str
+        And by which name of the catalogue.
     device, precision : str
         As in ``SegmentOptions``.
     """
 
-    def __init__(self, network: nn.Module, config: NetConfig, *, device: str = "auto", precision: str = "auto") -> None:
-        self.config = config
+    def __init__(
+        self, network: nn.Module, config: NetConfig, *, net: str, device: str = "auto", precision: str = "auto"
+    ) -> None:
+        self.net, self.config = net, config
         self.device = torch.device(choose_device(device).name)
         self.dtype = choose_dtype(precision, self.device.type)
         self.layout = torch.channels_last if config.dims == 2 else torch.channels_last_3d
@@ -40,6 +46,11 @@ class Engine:
         self.autocast = self.device.type == "cuda" and self.dtype != torch.float32
         network = network.to(self.device, torch.float32 if self.autocast else self.dtype)
         self.network = network.to(memory_format=self.layout)  # type: ignore[call-overload]  # missing in the stubs
+
+    @cached_property
+    def halo(self) -> Halo | None:
+        """Give the context that tiles need, see ``exact_halo``; measured when it is first asked for."""
+        return exact_halo(self.net, self.config)
 
     @torch.inference_mode()
     def __call__(self, batch: Tensor) -> Tensor:
@@ -52,50 +63,17 @@ class Engine:
 
 
 def fold_norms(network: nn.Module) -> nn.Module:
-    """Fold each batch norm into the convolution before it; the result is equal up to rounding."""
-    for name, module in network.named_children():
-        if isinstance(module, ConvBlock):
-            setattr(network, name, _fold_block(module))
-        else:
-            fold_norms(module)
-    return network
+    """Fold each batch norm into the convolution before it, wherever one follows the other in an ``nn.Sequential``.
 
-
-def _fold_block(block: ConvBlock) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for layer in block:
-        if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm3d):
-            layers[-1] = fuse_conv_bn_eval(layers[-1], layer)  # type: ignore[type-var]
-        else:
-            layers.append(layer)
-    return nn.Sequential(*layers)
-
-
-def exact_halo(config: NetConfig) -> tuple[int, ...]:
-    """Give the context that an output voxel needs, per axis and side, in voxels.
-
-    Notes
-    -----
-    For a tile on the pooling grid. The classic network's 572 and 388 pixels leave ``6 * 2**depth - 4``, 92 a side, off
-    that grid; on it, up to two more are needed, and in whole multiples of the grid 48 for `depth` 3 and 96 for 4.
+    The result is equal up to rounding; the network, in evaluation mode, is changed in place.
     """
-    return tuple(_reach(config, axis, 0, 0) for axis in range(config.dims))
-
-
-def fast_halo(config: NetConfig) -> tuple[int, ...]:
-    """Give half of the exact context: the outermost part of the field of view hardly counts."""
-    return tuple(ceil(h / 2) for h in exact_halo(config))
-
-
-def _reach(config: NetConfig, axis: int, level: int, needed: int) -> int:
-    """Follow the network back from `needed` voxels around an output at `level` to the level's input."""
-    convs = config.convs * (config.kernel(level)[axis] // 2)
-    if level == config.depth:
-        return needed + convs
-    stride = config.stride(level)[axis]
-    joined = needed + convs
-    deeper = _reach(config, axis, level + 1, ceil(joined / stride)) * stride
-    return max(joined, deeper) + convs
+    for module in list(network.modules()):
+        if isinstance(module, nn.Sequential):
+            for index, (layer, norm) in enumerate(pairwise(list(module))):
+                if isinstance(layer, nn.Conv2d | nn.Conv3d) and isinstance(norm, _BatchNorm):
+                    module[index] = fuse_conv_bn_eval(layer, norm)
+                    module[index + 1] = nn.Identity()
+    return network
 
 
 def valid_size(config: NetConfig, axis: int, wanted: int) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from napari_unet.core.base.progress import Progress, Report, silent, within
 from napari_unet.core.base.resize import resize_linear, resize_nearest
 from napari_unet.core.base.tiles import Box, full_box, grow
 from napari_unet.core.pipeline.channels import check_channels, select_channels
-from napari_unet.core.pipeline.engine import Engine, exact_halo
+from napari_unet.core.pipeline.engine import Engine
 from napari_unet.core.pipeline.scale import (
     TOLERANCE,
     object_diameter,
@@ -26,7 +26,7 @@ from napari_unet.core.pipeline.scale import (
     zoom_factor,
     zoomed_shape,
 )
-from napari_unet.core.pipeline.tiled import run_tiled
+from napari_unet.core.pipeline.tiled import context, run_tiled
 from napari_unet.core.targets import DecodeSettings
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ FIRST_PASS = {2: 1024, 3: 128}
 
 FIRST_SHARE = 0.1
 """Of the progress, where the object size is measured first."""
+
+BLENDED = "Tiles are blended: this network's normalisation or attention looks at more than a tile."
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,13 @@ class _Run:
 
     def __init__(self, model: Model, image: Image, options: SegmentOptions) -> None:
         self.model, self.image, self.options = model, image, options
-        self.engine = Engine(model.build(), model.net_config, device=options.device, precision=options.precision)
+        self.engine = Engine(
+            model.build(),
+            model.net_config,
+            net=model.spec.net,
+            device=options.device,
+            precision=options.precision,
+        )
         self.statistics: Statistics = measure(model.normalisation, (self._select(t) for t in range(image.n_times)))
         self.notes: tuple[str, ...] = ()
         # The first pass over a small image has already computed what is asked for next.
@@ -284,7 +292,8 @@ class _Run:
             return kept
         volume = self._select(time)
         shape = volume.shape[1:]
-        margin = tuple(round(h / f) for h, f in zip(self._context(), factors, strict=True))
+        needed = (0,) * len(shape) if box == full_box(shape) else self._context()
+        margin = tuple(round(h / f) for h, f in zip(needed, factors, strict=True))
         # On the pooling grid of the whole image, so that a box gives what the whole image gives there.
         outer = tuple(
             slice(s.start - s.start % m, s.stop)
@@ -304,7 +313,9 @@ class _Run:
         return maps[(slice(None), *inner)]
 
     def _context(self) -> tuple[int, ...]:
-        return self._per_axis(exact_halo(self.model.net_config), 0)
+        # A network that sees everything gets what a U-Net of its depth sees.
+        known = context(self.engine) or tuple(6 * m for m in self.model.net_config.multiple())
+        return self._per_axis(known, 0)
 
     def _per_axis(self, of_network: tuple[int, ...], of_planes: int) -> tuple[int, ...]:
         """Give a figure of the network for each axis of the image."""
@@ -329,7 +340,8 @@ class _Run:
             out[0][(slice(None), *core)] = maps
 
         options = self.options
-        run_tiled(self.engine, volume, write, tile=options.tile, halo=options.halo, report=report)
+        if run_tiled(self.engine, volume, write, tile=options.tile, halo=options.halo, report=report):
+            self.notes = (*(note for note in self.notes if note != BLENDED), BLENDED)
         if not np.isfinite(out[0]).all():
             raise UserError(
                 f"The model '{spec.name}' gave values that are not numbers.", "Choose fp32, or another model."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.memory import free_bytes, is_out_of_memory
 from napari_unet.core.base.progress import Progress, Report, silent
 from napari_unet.core.base.tiles import Box, plan_tiles, round_up
-from napari_unet.core.pipeline.engine import Engine, exact_halo, fast_halo, valid_size
+from napari_unet.core.pipeline.blend import blend, plan_axis
+from napari_unet.core.pipeline.engine import Engine, valid_size
+from napari_unet.core.pipeline.halo import Halo, fast_halo
 
 if TYPE_CHECKING:
     from napari_unet.core.nets.config import NetConfig
@@ -24,6 +27,9 @@ TILE = {2: 1024, 3: 128}
 
 BYTES_PER_VOXEL = 12
 """Times the base channels and the bytes of a number: what a voxel needs at the network's widest point (measured)."""
+
+OVERLAP = {"exact": 0.5, "fast": 0.25}
+"""Of a tile's edge, that blended tiles share with their neighbour."""
 
 Write = Callable[[Box, Tensor], None]
 
@@ -36,7 +42,7 @@ def run_tiled(
     tile: int | None = None,
     halo: str = "exact",
     report: Report = silent,
-) -> None:
+) -> bool:
     """Run a network over a normalised volume and hand over each voxel's logits exactly once.
 
     Parameters
@@ -46,13 +52,20 @@ def run_tiled(
     volume : (C, [Z,] Y, X) float32
         Normalised; extended to the network's multiple by mirroring.
     write : function of a box and (K, *box) logits
-        Called once for each tile; the boxes cover the volume without overlap.
+        The boxes cover the volume without overlap.
     tile : int or None, voxels
         Edge of a tile; from the free memory by default.
     halo : {"exact", "fast"}
-        True-neighbour context: all that the network sees, or half of it.
+        True-neighbour context: all that the network sees, or half of it. Blended tiles share half of their edge, or a
+        quarter.
     report : Report
         Called after each tile.
+
+    Returns
+    -------
+    bool
+        True where tiles were blended, because no context makes them exact (or only a giant one). A volume that is a
+        single tile never is.
 
     Raises
     ------
@@ -61,19 +74,20 @@ def run_tiled(
 
     Notes
     -----
-    Needs the memory of one tile on top of the volume. When memory runs out the tiles become smaller, and the tiles
-    that are done are not computed again.
+    Needs the memory of one tile on top of the volume, and that of all logits where tiles are blended. When memory runs
+    out the tiles become smaller, and the exact tiles that are done are not computed again.
     """
-    config = engine.config
-    size = min(tile or default_tile(config, engine.dtype, engine.device.type), round_up(max(volume.shape[1:]), 32))
-    margin = (0,) * config.dims if config.padding == "valid" else exact_halo(config)
-    if halo == "fast" and config.padding == "same":
-        margin = fast_halo(config)
-    done = np.zeros(volume.shape[1:], bool)
+    config, shape = engine.config, volume.shape[1:]
+    size = min(tile or default_tile(engine, shape), round_up(max(shape), 32))
+    done = np.zeros(shape, bool)
     while True:
-        failed = _try_tiles(engine, volume, write, _tiles(config, volume.shape[1:], size, margin), done, report)
+        margin = _margin(engine, shape, size, halo)
+        if margin is None:
+            failed = _try_blending(engine, volume, write, size, OVERLAP[halo], report)
+        else:
+            failed = _try_tiles(engine, volume, write, _tiles(config, shape, size, margin), done, report)
         if not failed:
-            return
+            return margin is None
         # Here, outside of the except block, nothing holds the tensors of the failed tile any more.
         if engine.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -87,14 +101,61 @@ def run_tiled(
         size = smaller
 
 
-def default_tile(config: NetConfig, dtype: torch.dtype, device: str) -> int:
+def default_tile(engine: Engine, shape: tuple[int, ...]) -> int:
     """Choose the edge of a tile: the usual one, halved until it fits into half of the free memory."""
+    config, device = engine.config, engine.device.type
     size = TILE[config.dims]
-    per_voxel = BYTES_PER_VOXEL * config.base * dtype.itemsize
-    halo = max(exact_halo(config))
+    per_voxel = BYTES_PER_VOXEL * config.base * engine.dtype.itemsize
+    if max(shape) <= size and prod(shape) * per_voxel <= free_bytes(device) / 2:
+        return size
+    halo = max(context(engine) or (0,))
     while size > 2 * max(config.multiple()) and (size + 2 * halo) ** config.dims * per_voxel > free_bytes(device) / 2:
         size //= 2
     return size
+
+
+def context(engine: Engine) -> Halo | None:
+    """Give the exact context of tiles; None where there is none, or it is so large that tiles are blended instead."""
+    halo = engine.halo
+    return None if halo is None or max(halo) > TILE[engine.config.dims] else halo
+
+
+def _margin(engine: Engine, shape: tuple[int, ...], size: int, halo: str) -> Halo | None:
+    """Choose the context of tiles of a size; None where they have to be blended."""
+    config = engine.config
+    if config.padding == "valid" or _fits(config, shape, size):
+        return (0,) * config.dims
+    exact = context(engine)
+    return fast_halo(exact) if exact is not None and halo == "fast" else exact
+
+
+def _fits(config: NetConfig, shape: tuple[int, ...], size: int) -> bool:
+    """Say whether the volume is a single tile."""
+    return all(ceil(n / m) <= max(1, size // m) for n, m in zip(shape, config.multiple(), strict=True))
+
+
+def _try_blending(
+    engine: Engine, volume: NDArray[np.float32], write: Write, size: int, overlap: float, report: Report
+) -> bool:
+    """Run overlapping tiles and blend them; True when memory ran out."""
+    multiple = engine.config.multiple()
+    axes = tuple(plan_axis(n, size, overlap, m) for n, m in zip(volume.shape[1:], multiple, strict=True))
+    n_tiles, n_done = prod(len(axis.starts) for axis in axes), 0
+
+    def compute(box: Box) -> Tensor:
+        nonlocal n_done
+        logits = engine(torch.from_numpy(_read(volume, box))[None])[0]
+        n_done += 1
+        report(Progress(n_done, n_tiles, f"tile {n_done} of {n_tiles}"))
+        return logits
+
+    try:
+        blend(axes, compute, write)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return True
+    return False
 
 
 def _try_tiles(
