@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,11 +184,6 @@ def _points(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 def _tiled(patches: NDArray[Any]) -> NDArray[Any]:
     """Put patches (N, ..., Y, X) side by side in the last two axes."""
-    gap = [(0, 0)] * (patches.ndim - 2) + [(0, GAP)] * 2
-    spaced = np.pad(patches, gap)
-    rows = [_side_by_side(spaced[row * COLUMNS : (row + 1) * COLUMNS], -1) for row in range(ROWS)]
-    return np.ascontiguousarray(_side_by_side(rows, -2)[..., :-GAP, :-GAP])
-
-
-def _side_by_side(parts: Sequence[NDArray[Any]], axis: int) -> NDArray[Any]:
-    return np.concatenate(list(parts), axis=axis)
+    spaced = np.pad(patches, [(0, 0)] * (patches.ndim - 2) + [(0, GAP)] * 2)
+    rows = [np.concatenate(list(spaced[first : first + COLUMNS]), -1) for first in range(0, len(spaced), COLUMNS)]
+    return np.ascontiguousarray(np.concatenate(rows, -2)[..., :-GAP, :-GAP])
