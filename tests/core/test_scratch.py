@@ -117,7 +117,7 @@ def test_train_new_when_there_are_enough_images_then_some_are_held_out(monkeypat
     monkeypatch.setattr(scratch, "ENOUGH_TO_VALIDATE", 3)
     given = []
     prepare = scratch.prepare
-    monkeypatch.setattr(scratch, "prepare", lambda s, spec: given.append(s.name) or prepare(s, spec))
+    monkeypatch.setattr(scratch, "prepare", lambda s, spec, **given_too: given.append(s.name) or prepare(s, spec, **given_too))
     train_new([blobs(seed, (32, 32), 2, name=f"s{seed}") for seed in range(4)], QUICK, "new")
     assert given == ["s1", "s2", "s3"]
 

@@ -1,4 +1,4 @@
-"""Train a new model from scratch: the network, patch and normalisation follow from the data."""
+"""Train a new model: the network, patch and normalisation follow from the data, the first weights from another model."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.normalise import Normalisation
 from napari_unet.core.base.progress import Report, silent, within
 from napari_unet.core.nets import preset
+from napari_unet.core.nets.config import NetConfig
 from napari_unet.core.pipeline.evaluate import score
 from napari_unet.core.pipeline.fine_tune import augment_for
+from napari_unet.core.pipeline.fingerprint import Fingerprint, look_at
+from napari_unet.core.pipeline.plan import Plan, make_plan
 from napari_unet.core.pipeline.prepare import prepare
 from napari_unet.core.pipeline.recipe import scratch_recipe
-from napari_unet.core.pipeline.scale import object_diameter, sampling_of
+from napari_unet.core.pipeline.start import follow, take_weights
 from napari_unet.core.pipeline.train import Stop, TrainResult, never, train
 from napari_unet.core.pipeline.tune import tune
 from napari_unet.core.store.models import Model, initial_model
@@ -35,7 +36,14 @@ TUNE_ON = 12
 """Samples that the thresholds are tuned on."""
 
 
-def describe_data(samples: Sequence[Sample], options: TrainOptions, name: str) -> ModelSpec:
+def describe_data(
+    samples: Sequence[Sample],
+    options: TrainOptions,
+    name: str,
+    *,
+    plan: Plan | None = None,
+    start: Model | None = None,
+) -> ModelSpec:
     """Derive a model's description from the data it will be trained on.
 
     Parameters
@@ -43,73 +51,78 @@ def describe_data(samples: Sequence[Sample], options: TrainOptions, name: str) -
     samples : sequence of Sample
         All of one number of dimensions and channels.
     options : TrainOptions
-        Preset, target and, if given, dimensions.
+        Preset or network, norm, target and, if given, dimensions.
     name : str
         Of the model.
+    plan : Plan or None
+        Derived from the same samples; its network and voxel size are taken.
+    start : Model or None
+        Whose weights the training starts from: its network is taken where the user asked for no other, and its
+        normalisation, which its weights know.
 
     Raises
     ------
     UserError
         When the samples differ in kind, or the options do not fit them.
     """
-    dims = {sample.image.dims for sample in samples}
-    channels = {sample.image.n_channels for sample in samples}
-    colours = {sample.image.rgb for sample in samples}
-    mixed_gray = channels <= {1, 3} and len(channels) == 2 and True in colours
-    if len(dims) != 1 or (len(channels) != 1 and not mixed_gray):
+    facts = look_at(samples, options.dims)
+    if options.target == "semantic" and not 1 <= facts.highest <= 254:
         raise UserError(
-            f"The images have {sorted(dims)} dimensions and {sorted(channels)} channels.",
-            "Train on images of one kind.",
+            f"The class labels go up to {facts.highest}; 1 to 254 are possible.",
+            "Are these instances? Choose that target.",
         )
-    dim = dims.pop()
-    if options.dims is not None and options.dims != dim:
-        raise UserError(f"A {options.dims}D model was asked for; the images are {dim}D.", "Leave the dimensions out.")
-    highest = max(int(sample.labels.max(initial=0)) for sample in samples)
-    if options.target == "semantic" and not 1 <= highest <= 254:
-        raise UserError(
-            f"The class labels go up to {highest}; 1 to 254 are possible.", "Are these instances? Choose that target."
-        )
-    classes = tuple(f"class {n}" for n in range(1, highest + 1)) if options.target == "semantic" else ()
-    n_in = max(channels)
-    n_out = get_target(options.target).n_outputs(dim, len(classes))
-    net, config = preset(options.net, dims=dim, in_channels=n_in, out_channels=n_out)
+    classes = tuple(f"class {n}" for n in range(1, facts.highest + 1)) if options.target == "semantic" else ()
+    n_out = get_target(options.target).n_outputs(facts.dims, len(classes))
+    net, config = (plan.net, plan.config) if plan else choose_net(facts, options, n_out, start)
+    normalisation = asdict(Normalisation("zscore" if facts.is_scanner else "percentile"))
     return ModelSpec(
         name=name,
-        title=f"{options.target} in {dim}D",
+        title=f"{options.target} in {facts.dims}D",
         description="Trained from scratch.",
         net=net,
         net_config=config.to_dict(),
         target=options.target,
         classes=classes,
-        dims=dim,
-        channels=n_in,
-        colour="repeat" if True in colours else ("luminance" if n_in == 1 else "exact"),
-        voxel_size=_common_voxel_size(samples),
-        object_size=_object_size(samples) if options.target == "instances" else None,
-        normalisation=asdict(Normalisation("zscore" if _is_mri(samples) else "percentile")),
+        dims=facts.dims,
+        channels=facts.channels,
+        colour=facts.colour,
+        voxel_size=plan.voxel_size if plan else facts.voxel_size,
+        object_size=facts.object_size if options.target == "instances" else None,
+        normalisation=start.spec.normalisation if start else normalisation,
         decode=DecodeSettings(min_size=10 if options.target == "instances" else 0).to_dict(),
         seed=options.seed,
         data={sample.name: sample.digest() for sample in samples},
     )
 
 
-def _common_voxel_size(samples: Sequence[Sample]) -> tuple[float, ...] | None:
-    """Give the median voxel size; None where any is unknown."""
-    sizes = [sample.image.voxel_size for sample in samples]
-    if any(size is None for size in sizes):
-        return None
-    return tuple(float(v) for v in np.median(np.asarray(sizes, dtype=float), axis=0))
+def choose_net(
+    facts: Fingerprint, options: TrainOptions, n_out: int, start: Model | None = None
+) -> tuple[str, NetConfig]:
+    """Give the network that the user chose, or that of the model to start from where nothing was chosen.
 
+    Parameters
+    ----------
+    facts : Fingerprint
+        Of the data.
+    options : TrainOptions
+        Preset or network, norm and deep supervision.
+    n_out : int
+        Channels of the network's output.
+    start : Model or None
+        Whose weights the training starts from.
 
-def _object_size(samples: Sequence[Sample]) -> float | None:
-    found = [object_diameter(s.labels, sampling_of(s.image.voxel_size, s.image.dims)) for s in samples]
-    known = [size for size in found if size is not None]
-    return float(np.median(known)) if known else None
-
-
-def _is_mri(samples: Sequence[Sample]) -> bool:
-    """Guess MRI from the file format: NIfTI is what scanners' images are kept in."""
-    return all(".nii" in sample.image.source for sample in samples)
+    Raises
+    ------
+    UserError
+        When the preset is not made for the data's dimensions.
+    """
+    if start is not None and options.net == type(options)().net:
+        net, config = follow(start, dims=facts.dims, in_channels=facts.channels, out_channels=n_out)
+    else:
+        net, config = preset(options.net, dims=facts.dims, in_channels=facts.channels, out_channels=n_out)
+    if options.norm != "auto":
+        config = replace(config, norm=options.norm)
+    return net, replace(config, deep_supervision=options.deep_supervision == "on")
 
 
 def train_new(
@@ -134,6 +147,8 @@ def train_new(
         Of the model.
     report, stop, checkpoint
         As in ``train``.
+    start : Model or None
+        Whose weights are taken where they fit; with a new head where it segments something else.
 
     Returns
     -------
@@ -145,19 +160,22 @@ def train_new(
     Raises
     ------
     UserError
-        When the samples cannot be trained on.
+        When the samples cannot be trained on, or no weights can be taken from `start`.
     """
-    if not samples:
-        raise UserError("There is nothing to learn from.", "Give at least one image with labels.")
-    spec = describe_data(samples, options, name)
+    plan = make_plan(samples, options) if options.net == "plan" else None
+    spec = describe_data(samples, options, name, plan=plan, start=start)
     held = list(samples[::10]) if len(samples) >= ENOUGH_TO_VALIDATE else []
     teachers = [sample for sample in samples if not any(sample is other for other in held)]
-    prepared = [prepare(sample, spec) for sample in teachers]
-    start = initial_model(spec, options.seed)
-    recipe = scratch_recipe(options, start.net_config, prepared, augment_for(start))
+    prepared = [prepare(sample, spec, weighting=options.weighting) for sample in teachers]
+    first = initial_model(spec, options.seed)
+    if start is not None:
+        first = take_weights(first, start)
+    recipe = scratch_recipe(options, first.net_config, prepared, augment_for(first))
+    if plan is not None:
+        recipe = replace(recipe, patch=plan.patch, batch=plan.batch)
     rate = (lambda model: score(model, held)) if held else None
     result = train(
-        start, prepared, recipe, rate=rate, report=within(report, 0.0, 0.98), stop=stop, checkpoint=checkpoint
+        first, prepared, recipe, rate=rate, report=within(report, 0.0, 0.98), stop=stop, checkpoint=checkpoint
     )
     model = tune(result.model, (held or teachers)[:TUNE_ON], within(report, 0.98, 1.0))
     facts = {
