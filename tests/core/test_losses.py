@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import edt
 import numpy as np
@@ -17,9 +18,13 @@ from napari_unet.core.losses import boundary, hausdorff
 from napari_unet.core.losses.dice_ce import dice_ce
 from napari_unet.core.losses.distance import signed_distance
 from napari_unet.core.losses.mean import weighted_mean
+from napari_unet.core.nets import build
+from napari_unet.core.nets.config import NetConfig
 from napari_unet.core.pipeline.criterion import criterion
+from napari_unet.core.pipeline.prepare import prepare
 from napari_unet.core.pipeline.sampler import Batch
 from napari_unet.core.targets import TARGETS
+from tests.core.phantoms import blobs, learn, tiny_spec
 
 CLASSES = 3
 CASES = [(name, n_out) for name in LOSSES for n_out in (1, CLASSES)] + [("smooth_l1", 1), ("masked_mse", 2)]
@@ -145,6 +150,19 @@ def test_criterion_when_the_loss_is_one_of_maps_then_is_refused():
     with pytest.raises(UserError, match="no loss 'smooth_l1'") as caught:
         criterion(TARGETS["instances"].terms(2, 0), "smooth_l1")
     assert "dice_ce" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_train_when_a_loss_is_all_there_is_then_the_objects_are_found(name):
+    one, other = (replace(s, labels=np.minimum(s.labels, 1)) for s in (blobs(seed=0), blobs(seed=9)))
+    spec = tiny_spec(target="semantic", classes=("blob",))
+    model = learn(spec, [one], patch=(48, 48), batch=2, steps=60, loss=name)
+    net = build(spec.net, NetConfig.from_dict(spec.net_config)).eval()
+    net.load_state_dict(model.weights)
+    with torch.inference_mode():
+        found = net(prepare(other, spec).image[None].float())[0].argmax(0).numpy()
+    overlap = np.count_nonzero(found & other.labels)
+    assert 2 * overlap > 0.9 * (np.count_nonzero(found) + np.count_nonzero(other.labels))
 
 
 # --- by hand ---
