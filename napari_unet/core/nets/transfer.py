@@ -112,7 +112,8 @@ def _adapt(weight: Tensor, like: Tensor, old: NetConfig, new: NetConfig, is_tran
     """Bring a weight to the shape of another; None where that cannot be."""
     if weight.ndim == 4 and like.ndim == 5:
         weight = _inflate(weight, like.shape[2], is_transposed)
-    if weight.ndim == like.ndim >= 4 and like.shape[1] - weight.shape[1] == new.in_channels - old.in_channels:
+    more = new.in_channels - old.in_channels
+    if more and weight.ndim == like.ndim >= 4 and like.shape[1] - weight.shape[1] == more:
         # Where the image is joined with features (dense blocks), its channels come first.
         image, features = weight[:, : old.in_channels], weight[:, old.in_channels :]
         weight = torch.cat((_fit_channels(image, new.in_channels), features), dim=1)
