@@ -152,6 +152,13 @@ def test_criterion_when_the_loss_is_one_of_maps_then_is_refused():
     assert "dice_ce" in caught.value.hint
 
 
+def test_criterion_when_a_target_has_no_classes_then_a_loss_of_classes_changes_nothing():
+    terms = TARGETS["instances"].terms(2, 0)[1:]
+    batch = Batch(torch.zeros(1, 1, 6, 6), torch.ones(1, 4, 6, 6), torch.ones(1, 2, 6, 6))
+    logits = torch.randn(1, 4, 6, 6)
+    assert criterion(terms, "focal")(logits, batch) == criterion(terms)(logits, batch) > 0
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_train_when_a_loss_is_all_there_is_then_the_objects_are_found(name):
     one, other = (replace(s, labels=np.minimum(s.labels, 1)) for s in (blobs(seed=0), blobs(seed=9)))

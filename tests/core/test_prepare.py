@@ -111,7 +111,7 @@ def test_prepare_when_classes_are_weighed_then_the_rarest_counts_most():
 
 
 def test_prepare_when_the_weighting_does_not_fit_the_target_then_is_refused():
-    with pytest.raises(UserError, match="single objects"):
+    with pytest.raises(UserError, match="is for instances"):
         prepare(blobs(n=2), tiny_spec(target="semantic", classes=("a", "b")), weighting="border")
 
 

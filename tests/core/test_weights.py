@@ -127,11 +127,12 @@ def test_weight_map_when_labels_change_where_nothing_is_known_then_stays_where_s
 
 
 @pytest.mark.parametrize(
-    ("weighting", "target", "words"), [("magic", "instances", "no weighting 'magic'"), ("border", "semantic", "single")]
+    ("weighting", "target", "words"),
+    [("magic", "instances", "no weighting 'magic'"), ("border", "semantic", "is for instances")],
 )
 def test_weight_map_when_it_does_not_fit_then_is_refused(weighting, target, words):
     labels = np.zeros((4, 4), np.int32)
     encoded = TARGETS[target].encode(labels, None, (1.0, 1.0))
     with pytest.raises(UserError, match=words) as caught:
         weight_map(weighting, target, labels, encoded, (1.0, 1.0))
-    assert "classes" in caught.value.hint
+    assert "none" in caught.value.hint

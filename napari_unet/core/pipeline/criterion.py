@@ -23,20 +23,20 @@ def criterion(terms: Sequence[Term], loss: str = "auto") -> Callable[[Tensor, Ba
     Parameters
     ----------
     terms : sequence of Term
-        The parts of the target's loss; the first is that of the classes.
+        The parts of the target's loss.
     loss : str
-        A key of ``LOSSES`` in ``core.base.catalogue`` that replaces the loss of the classes; `auto` keeps it.
+        A key of ``LOSSES`` in ``core.base.catalogue`` that takes the place of the target's own loss of classes, where
+        it has one; `auto` keeps it.
 
     Raises
     ------
     UserError
         When there is no such loss of classes.
     """
-    first, *others = terms
     if loss != "auto":
-        first = replace(first, loss=loss)
-    parts: list[tuple[Term, Loss]] = [(first, look_up(LOSSES, first.loss, "loss"))]
-    parts += [(term, look_up(LOSSES | MAP_LOSSES, term.loss, "loss")) for term in others]
+        look_up(LOSSES, loss, "loss")
+        terms = [replace(term, loss=loss) if term.loss in LOSSES else term for term in terms]
+    parts: list[tuple[Term, Loss]] = [(term, look_up(LOSSES | MAP_LOSSES, term.loss, "loss")) for term in terms]
 
     def rate(logits: Tensor, batch: Batch) -> Tensor:
         total = torch.zeros((), device=logits.device)

@@ -66,8 +66,8 @@ def weight_map(
         raise UserError(f"There is no weighting '{weighting}'.", f"Choose one of: none, {', '.join(WEIGHTINGS)}.")
     if target not in WEIGHTINGS[weighting]:
         raise UserError(
-            f"The weighting '{weighting}' needs single objects; the target '{target}' has none.",
-            "Choose the weighting 'classes' or 'none'.",
+            f"The weighting '{weighting}' is for {' and '.join(WEIGHTINGS[weighting])}, not for the target '{target}'.",
+            "Choose another weighting, such as 'none'.",
         )
     known = encoded.weight[0] > 0
     if weighting == "classes":
