@@ -35,18 +35,25 @@ def run(settings: Settings) -> Result:
     seconds = settings.seconds or (QUICK_SECONDS if settings.quick else SECONDS)
     seeds = SEEDS[:1] if settings.quick else SEEDS
     runs = {} if settings.quick else read_runs()
-    _make(plan_jobs(seconds, seeds), runs, settings)
+    _make([*network_jobs(seconds, seeds[:1]), *loss_jobs(seconds, seeds[:1])], runs, settings)
     if settings.quick:
         return Result(tuple(_figures(runs.values(), seconds)))
+    _make(network_jobs(seconds, seeds), runs, settings)
     _make(longer_jobs(list(runs.values()), seeds), runs, settings)
+    _make(loss_jobs(seconds, seeds), runs, settings)
     write_page(_sections(list(runs.values())))
     return Result(tuple(_figures(runs.values(), SECONDS)), {"runs": len(runs)})
 
 
-def plan_jobs(seconds: float, seeds: tuple[int, ...]) -> list[Job]:
-    """List the runs of the first part: all networks, and all losses of the U-Net, one seed after the other."""
-    pairs = [(net, "auto") for net in NETS] + [("unet", loss) for loss in LOSSES if loss != "dice_ce"]
-    return [Job(task, net, loss, seed, seconds) for seed in seeds for net, loss in pairs for task in TASKS]
+def network_jobs(seconds: float, seeds: tuple[int, ...]) -> list[Job]:
+    """List the runs of all networks, one seed after the other."""
+    return [Job(task, net, "auto", seed, seconds) for seed in seeds for net in NETS for task in TASKS]
+
+
+def loss_jobs(seconds: float, seeds: tuple[int, ...]) -> list[Job]:
+    """List the runs of the U-Net with every loss but the targets' own, which is among the networks."""
+    others = [loss for loss in LOSSES if loss != "dice_ce"]
+    return [Job(task, "unet", loss, seed, seconds) for seed in seeds for loss in others for task in TASKS]
 
 
 def longer_jobs(runs: Iterable[Run], seeds: tuple[int, ...]) -> list[Job]:
