@@ -26,7 +26,7 @@ from napari_unet.app.requests import (
 from napari_unet.app.teaching import to_samples, with_unique_names
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.progress import Progress, Report, within
-from napari_unet.core.store.spec import SPEC_FILE, WEIGHTS_FILE
+from napari_unet.core.store.spec import SPEC_FILE, WEIGHTS_FILE, check_can_segment
 from napari_unet.core.store.training_set import Sample, save_sample
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def segment(request: SegmentRequest, report: Report, stop: Stop) -> SegmentResul
 
     report(Progress(0, 1, "loading the model"))
     model = load_cached(request.model)
+    check_can_segment(model.spec)
     found = pipeline.segment(model, request.image, request.options, within(report, 0.02, 1.0), request.label_box)
     kept = KeptOutput(
         found.prediction,
@@ -116,6 +117,7 @@ def fine_tune(request: FineTuneRequest, report: Report, stop: Stop) -> Training:
 
     _check_free(request.out_folder)
     model = load_cached(request.model)
+    check_can_segment(model.spec)
     samples = _samples(request)
     name = library.next_name(request.model.name) if request.out_folder is None else request.out_folder.name
     learning = _keep_samples(name, samples, report) if request.out_folder is None else None

@@ -48,6 +48,11 @@ class ModelEntry:
     spec: ModelSpec
     bundled: bool
 
+    @property
+    def can_segment(self) -> bool:
+        """Tell whether it makes labels; a pre-trained model only starts trainings."""
+        return self.spec.can_segment
+
 
 def library_root() -> Path:
     """Give the folder of the user's models and training sets; it may not exist yet."""
@@ -146,7 +151,9 @@ def best_model(image: Image, *, prefer: Sequence[str | None] = ()) -> str | None
 
 
 def _fits(spec: ModelSpec, image: Image) -> bool:
-    return spec.dims <= image.dims and (spec.colour != "exact" or spec.channels == image.n_channels)
+    return (
+        spec.can_segment and spec.dims <= image.dims and (spec.colour != "exact" or spec.channels == image.n_channels)
+    )
 
 
 def check_name(name: str) -> str:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from napari_unet.app.teaching import Snapshot, to_samples
 from napari_unet.core.base.options import Budget, TrainOptions
 from napari_unet.core.base.progress import Progress, Report
-from napari_unet.core.store.training_set import Sample
 
 if TYPE_CHECKING:
     from napari_unet.app.job import Stop
+    from napari_unet.core.store.training_set import Sample
 
 PLANNED = "plan"
 """The network's name in the options that asks for a plan."""

@@ -25,7 +25,7 @@ from napari_unet.core.nets.config import NetConfig
 from napari_unet.core.pipeline.cost import training_bytes
 from napari_unet.core.pipeline.fingerprint import Fingerprint, look_at
 from napari_unet.core.pipeline.plan_words import Decisions, explain
-from napari_unet.core.pipeline.scale import sampling_of, voxel_factors, zoom_factor, zoomed_shape
+from napari_unet.core.pipeline.scale import sampling_of, voxel_factors, zoomed_shape
 from napari_unet.core.targets import get_target
 
 if TYPE_CHECKING:
@@ -144,14 +144,10 @@ class _Planner:
 
     def _typical_shape(self) -> tuple[int, ...]:
         """Give the median shape after images were brought to one voxel size."""
-        sizes: Sequence[tuple[float, ...] | None] = self.facts.voxel_sizes or (None,) * len(self.facts.shapes)
-        factors = [
-            (1.0,) * self.facts.dims
-            if size is None or self.voxel_size is None
-            else voxel_factors(size, self.voxel_size)
-            for size in sizes
-        ]
-        shapes = [zoomed_shape(shape, factor) for shape, factor in zip(self.facts.shapes, factors, strict=True)]
+        shapes = self.facts.shapes
+        if self.voxel_size is not None and self.facts.voxel_sizes is not None:
+            factors = [voxel_factors(size, self.voxel_size) for size in self.facts.voxel_sizes]
+            shapes = tuple(zoomed_shape(shape, factor) for shape, factor in zip(shapes, factors, strict=True))
         return tuple(int(n) for n in np.median(shapes, axis=0))
 
     def plan(self) -> Plan:

@@ -83,9 +83,8 @@ def _count(n: int, what: str) -> str:
 def _data(why: Decisions) -> str:
     facts = why.facts
     channels = "colour" if facts.colour == "repeat" else _count(facts.channels, "channel")
-    text = (
-        f"Data: {_count(len(facts.shapes), 'image')} in {facts.dims}D, {channels}, typically {_by(why.shape)} voxels."
-    )
+    images = _count(len(facts.shapes), "image")
+    text = f"Data: {images} in {facts.dims}D, {channels}, typically {_by(why.shape)} voxels."
     if len(facts.shapes) < FEW_IMAGES:
         text += " So few images teach little about others: look at the result on one that it has not learnt from."
     return text

@@ -1,4 +1,4 @@
-"""Train a new model: the network, patch and normalisation follow from the data, the first weights from another model."""
+"""Train a new model: network, patch and normalisation follow from the data, or network and weights from a model."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.normalise import Normalisation
 from napari_unet.core.base.progress import Report, silent, within
 from napari_unet.core.nets import preset
-from napari_unet.core.nets.config import NetConfig
 from napari_unet.core.pipeline.evaluate import score
 from napari_unet.core.pipeline.fine_tune import augment_for
-from napari_unet.core.pipeline.fingerprint import Fingerprint, look_at
+from napari_unet.core.pipeline.fingerprint import look_at
 from napari_unet.core.pipeline.plan import Plan, make_plan
 from napari_unet.core.pipeline.prepare import prepare
 from napari_unet.core.pipeline.recipe import scratch_recipe
@@ -27,6 +26,8 @@ from napari_unet.core.targets import DecodeSettings, get_target
 
 if TYPE_CHECKING:
     from napari_unet.core.base.options import TrainOptions
+    from napari_unet.core.nets.config import NetConfig
+    from napari_unet.core.pipeline.fingerprint import Fingerprint
     from napari_unet.core.store.training_set import Sample
 
 ENOUGH_TO_VALIDATE = 30

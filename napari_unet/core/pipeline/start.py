@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.nets.config import NetConfig
+from napari_unet.core.nets.transfer import NEW, transfer
 from napari_unet.core.store.models import Model
 
-HEADS = ("head.", "coarse_heads.")
-"""What the names of the last layers' weights begin with."""
+if TYPE_CHECKING:
+    from napari_unet.core.nets.config import NetConfig
 
 
 def follow(start: Model, *, dims: int, in_channels: int, out_channels: int) -> tuple[str, NetConfig]:
@@ -53,15 +54,13 @@ def take_weights(first: Model, start: Model) -> Model:
     UserError
         When the networks are too different.
     """
-    from napari_unet.core.nets.transfer import transfer
-
-    goal, source = first.spec, start.spec
-    found = transfer(start.weights, (source.net, start.net_config), (goal.net, first.net_config))
-    weights = dict(found.weights)
-    same = (goal.target, goal.classes) == (source.target, source.classes)
-    if not same:
+    goal, source, weights = first.spec, start.spec, start.weights
+    if (goal.target, goal.classes) != (source.target, source.classes):
         # Also where the number of outputs happens to agree: they mean something else.
-        weights |= {name: value for name, value in first.weights.items() if name.startswith(HEADS)}
-    n_taken = found.n_taken if same else sum(not name.startswith(HEADS) for name in weights) - found.n_new
-    text = f"Its training started from '{source.name}': {n_taken} of {len(weights)} arrays of weights come from there."
-    return Model(replace(goal, parent=source.name, description=text), weights)
+        weights = {name: value for name, value in weights.items() if not name.startswith(NEW)}
+    found = transfer(weights, (source.net, start.net_config), (goal.net, first.net_config), goal.seed)
+    text = (
+        f"Its training started from '{source.name}': {found.n_taken} arrays of weights come from there, "
+        f"{found.n_new} began as random numbers."
+    )
+    return Model(replace(goal, parent=source.name, description=text), found.weights)

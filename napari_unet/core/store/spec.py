@@ -11,6 +11,9 @@ from napari_unet.core.base.errors import ReadError, UserError
 from napari_unet.core.base.normalise import Normalisation
 
 FORMAT = 1
+PRETRAINED = "restoration"
+"""The target of models that have learnt from images alone."""
+
 SPEC_FILE, WEIGHTS_FILE, CARD_FILE = "model.json", "weights.safetensors", "card.md"
 MAX_SPEC_BYTES = 1_000_000
 """A description is a few kilobytes; a giant one is not read."""
@@ -28,10 +31,10 @@ class ModelSpec:
         A key of ``core.nets.NETS``.
     net_config : dict
         The values of a ``NetConfig``.
-    target : {"instances", "semantic"}
-        What it segments.
+    target : {"instances", "semantic", "restoration"}
+        What it segments; `restoration` is pre-trained on images alone, to start trainings from, and segments nothing.
     classes : tuple of str
-        Names of the classes 1..K of a semantic model.
+        Names of the classes 1..K of a semantic model; of the channels that a pre-trained one restores.
     dims : {2, 3}
         Spatial axes it was trained on.
     channels : int
@@ -88,9 +91,36 @@ class ModelSpec:
         if problem:
             raise UserError(f"The model '{self.name}' cannot be used: {problem}.", "Is it from a newer version?")
 
+    @property
+    def can_segment(self) -> bool:
+        """Tell whether it makes labels; else it can only be started from."""
+        return self.target != PRETRAINED
+
+    @property
+    def purpose(self) -> str:
+        """Say what it segments, in words."""
+        if not self.can_segment:
+            return "nothing yet: to start trainings from"
+        return "single objects" if self.target == "instances" else ", ".join(self.classes)
+
     def to_json(self) -> str:
         """Write as JSON text."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+
+def check_can_segment(spec: ModelSpec) -> None:
+    """Refuse a model that makes no labels.
+
+    Raises
+    ------
+    UserError
+        When it is pre-trained only.
+    """
+    if not spec.can_segment:
+        raise UserError(
+            f"The model '{spec.name}' has learnt from images alone: it cannot segment yet.",
+            "Train a new model on annotated images that starts from it.",
+        )
 
 
 TEXTS = ("name", "title", "description", "net", "target", "colour", "parent", "weights_sha256")
@@ -106,7 +136,7 @@ def _problem(spec: ModelSpec) -> str:
             return f"its {wrong[0]} is {getattr(spec, wrong[0])!r}"
     if not all(isinstance(value, (int, float)) for value in spec.scores.values()):
         return f"its scores are {spec.scores!r}"
-    if spec.target not in ("instances", "semantic") or spec.colour not in ("repeat", "luminance", "exact"):
+    if spec.target not in ("instances", "semantic", PRETRAINED) or spec.colour not in ("repeat", "luminance", "exact"):
         return f"its target is {spec.target!r} and its colour {spec.colour!r}"
     if type(spec.dims) is not int or spec.dims not in (2, 3):
         return f"it is for {spec.dims!r} dimensions"
@@ -121,6 +151,8 @@ def _problem(spec: ModelSpec) -> str:
         return f"its voxel size is {size!r}"
     if spec.target == "semantic" and not spec.classes:
         return "it names no classes"
+    if not spec.can_segment and len(spec.classes) != spec.channels:
+        return f"it restores {len(spec.classes)} of {spec.channels} channels"
     return ""
 
 
