@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,6 +58,81 @@ def test_train_when_from_a_model_then_the_new_one_names_its_parent(
     assert read_spec(out).parent == "tiny"
     assert ran.json["parent"] == "tiny"
     assert f"Saved in {out}" in ran.out
+
+
+def test_train_when_started_from_a_model_then_the_new_one_has_no_parent_but_other_weights(
+    run: Callable, data: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    budget = ["--net", "fast", "--budget", "2steps", "--patch", 32]
+    assert run("train", data, "--out", tmp_path / "one", *budget).code == 0
+
+    ran = run("train", data, "--out", tmp_path / "two", *budget, "--start", tmp_path / "one", "--json")
+
+    assert ran.code == 0, ran.err
+    assert ran.json["parent"] is None
+    assert read_spec(tmp_path / "two").weights_sha256 != read_spec(tmp_path / "one").weights_sha256
+
+
+def test_train_when_a_model_is_both_parent_and_start_then_refuses(run: Callable, data: Path, tmp_path: Path) -> None:
+    ran = run("train", data, "--out", tmp_path / "new", "--from", "nuclei-2d", "--start", "nuclei-2d")
+
+    assert ran.code == 2
+    assert "--from and --start" in ran.error
+
+
+def test_train_when_interrupted_then_the_same_command_goes_on(
+    run: Callable, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_unet.core.pipeline.run import Run
+
+    command = ["train", data, "--out", tmp_path / "new", "--budget", "4steps", "--patch", 32]
+    usual, steps = Run.step, []
+
+    def step(self: Run) -> object:
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        steps.append(1)
+        return usual(self)
+
+    monkeypatch.setattr(Run, "step", step)
+    assert run(*command).code == 130
+    assert (tmp_path / "new.checkpoint").is_dir()
+    monkeypatch.setattr(Run, "step", usual)
+
+    ran = run(*command)
+
+    assert ran.code == 0, ran.err
+    assert read_spec(tmp_path / "new").training["steps"] == 4
+    assert not (tmp_path / "new.checkpoint").exists()
+
+
+# --- in two processes ---
+
+
+def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, "-m", *launcher, "-m", "napari_unet", *map(str, arguments)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=300)
+
+
+def test_train_when_torchrun_starts_two_processes_then_one_model_is_saved_and_told_of_once(
+    data: Path, tmp_path: Path
+) -> None:
+    ran = torchrun("train", data, "--out", tmp_path / "new", "--budget", "2steps", "--patch", 32, "--device", "cpu")
+
+    assert ran.returncode == 0, ran.stderr
+    assert read_spec(tmp_path / "new").training["steps"] == 2
+    assert ran.stdout.count("Saved in") == ran.stderr.count("Learning from 3 images") == 1
+
+
+def test_train_when_torchrun_starts_two_processes_and_the_data_are_missing_then_says_so_once(tmp_path: Path) -> None:
+    ran = torchrun("train", tmp_path / "nowhere", "--out", tmp_path / "new", "--device", "cpu")
+
+    assert ran.returncode != 0
+    (line,) = [line for line in (ran.stdout + ran.stderr).splitlines() if line.startswith("error: ")]
+    assert "nowhere" in line
+    assert "Traceback" not in ran.stdout
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.optim import lr_scheduler
 
 from napari_unet.core.base.catalogue import OPTIMISERS, SCHEDULES
 from napari_unet.core.base.errors import UserError
@@ -68,18 +69,30 @@ def test_recipe_when_the_optimizer_is_sgd_then_only_the_automatic_rate_is_anothe
 
 
 @pytest.mark.parametrize(
-    ("name", "factors"),
+    ("name", "factors"), [("linear", [0.02, 0.5, 1, 1, 0.5, 0]), ("plateau", [0.02, 0.5, 1, 1, 1, 1])]
+)
+def test_schedule_when_the_training_goes_on_then_warms_up_stays_and_falls_if_it_does(name, factors):
+    schedule = get_schedule(name)
+    assert [schedule(f, 0.1, 0.6) for f in (0.0, 0.05, 0.1, 0.59, 0.8, 1.0)] == pytest.approx(factors)
+
+
+@pytest.mark.parametrize(
+    ("name", "oracle"),
     [
-        ("linear", [0.02, 0.5, 1, 1, 0.5, 0]),
-        ("cosine", [0.02, 0.5, 1, 0.42884, 0.11698, 0]),
-        ("one-cycle", [0.04, 0.10431, 0.28, 0.6352, 0.18834, 1e-4]),
-        ("plateau", [0.02, 0.5, 1, 1, 1, 1]),
+        ("cosine", lambda optimizer, n: lr_scheduler.CosineAnnealingLR(optimizer, n)),
+        ("one-cycle", lambda optimizer, n: lr_scheduler.OneCycleLR(optimizer, 1.0, n + 1, final_div_factor=400)),
     ],
 )
-def test_schedule_when_the_training_goes_on_then_changes_as_its_formula_says(name, factors):
+def test_schedule_when_compared_with_torchs_then_is_equal(name, oracle):
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs, wanted = oracle(optimizer, 1000), []
+    for _ in range(1000):
+        wanted.append(theirs.get_last_lr()[0])
+        optimizer.step()
+        theirs.step()
     schedule = get_schedule(name)
-    found = [schedule(fraction, 0.1, 0.6) for fraction in (0.0, 0.05, 0.1, 0.59, 0.8, 1.0)]
-    assert found == pytest.approx(factors, abs=1e-4)
+    # torch's cycle turns one step earlier.
+    assert [schedule(step / 1000, 0.0, 0.6) for step in range(1000)] == pytest.approx(wanted, abs=6e-3)
 
 
 @given(name=st.sampled_from(list(SCHEDULES)), fraction=st.floats(0, 1), warmup=st.floats(0, 0.5))
@@ -123,9 +136,9 @@ def test_plateau_when_a_loss_is_not_a_number_then_it_is_no_progress():
 
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_train_when_the_rate_is_the_automatic_one_then_every_optimizer_learns(name):
-    recipe = tiny_recipe(steps=40, optimizer=name, learning_rate=5e-3 * RATES.get(name, 1.0))
+    recipe = tiny_recipe(steps=60, optimizer=name, learning_rate=2e-3 * RATES.get(name, 1.0))
     history = train(START, [SAMPLE], recipe).history
-    assert history[-1].loss < 0.75 * history[0].loss
+    assert history[-1].loss < 0.8 * history[0].loss
 
 
 def test_train_when_the_validation_stays_then_a_plateau_makes_smaller_steps():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import time
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +26,7 @@ from napari_unet.core.pipeline.segment import segment
 from napari_unet.core.pipeline.train import train
 from napari_unet.core.store.models import initial_model, save_model
 from napari_unet.core.targets import TARGETS
+from tests.core import worker
 from tests.core.phantoms import blobs, tiny_recipe, tiny_spec
 
 SPEC = tiny_spec(object_size=None)
@@ -162,6 +166,32 @@ def test_train_when_the_program_is_killed_then_a_checkpoint_of_the_last_seconds_
 
     train(START, [SAMPLE], QUICK, checkpoint=tmp_path, checkpoint_seconds=0.0, report=look)
     assert [len(files) for files in seen] == [0, 1, 1, 1, 1, 1]
+
+
+def wait_for(path, process, seconds=120.0):
+    """Wait until a process has written a file."""
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f"no {path.name} after {seconds} s"
+        with suppress(subprocess.TimeoutExpired):
+            pytest.fail(f"ended with {process.wait(0.02)} before it wrote {path.name}")
+
+
+@pytest.mark.parametrize("job", worker.KILLED)
+def test_train_when_killed_and_gone_on_with_then_ends_at_the_same_weights(tmp_path, job):
+    process = worker.start(tmp_path, job)
+    try:
+        wait_for(tmp_path / CHECKPOINT_FILE, process)
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+    chosen = worker.KILLED[job]()
+    rest = worker.learn(chosen, rate=worker.weigh, checkpoint=tmp_path)
+    whole = worker.learn(chosen, rate=worker.weigh)
+    assert 0 < len(rest.history) < len(whole.history)
+    assert [row.loss for row in rest.history] == [row.loss for row in whole.history[-len(rest.history) :]]
+    assert same(rest.model, whole.model)
 
 
 def test_train_when_time_is_up_then_ends_and_a_resume_has_only_the_rest(monkeypatch, tmp_path):

@@ -106,8 +106,7 @@ def test_deep_when_outputs_are_right_at_every_level_then_the_loss_is_0(dims):
     weight = torch.ones(1, 2, *(8,) * dims)
     weight[:, :, 6:] = 0
     batch = Batch(torch.zeros(1, 1, *(8,) * dims), target, weight)
-    outputs = [100 * (target[:, :1] - 0.5)] + [target[:, 1:]]
-    full = torch.cat(outputs, 1)
+    full = torch.cat((100 * (target[:, :1] - 0.5), target[:, 1:]), 1)
     half = full[(slice(None), slice(None), *(slice(None, None, 2),) * dims)]
     loss = criterion(TARGETS["instances"].terms(dims, 0), "ce")
     assert float(deep_loss(loss, [full, half], batch)) == pytest.approx(0, abs=1e-5)

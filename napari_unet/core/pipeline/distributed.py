@@ -176,7 +176,7 @@ def _combine(tensors: list[Tensor], factor: float) -> None:
         return
     flat = _sendable(torch.cat([one.detach().reshape(-1) for one in tensors]))
     dist.all_reduce(flat)
-    for one, part in zip(tensors, flat.split([one.numel() for one in tensors]), strict=True):
+    for one, part in zip(tensors, torch.split(flat, [one.numel() for one in tensors]), strict=True):
         one.copy_(part.view(one.shape) * factor)
 
 
