@@ -170,6 +170,20 @@ def test_fine_tune_when_dim_cells_are_deleted_then_the_next_prediction_has_fewer
     assert np.count_nonzero(after[bright]) > 0.8 * np.count_nonzero(before[bright])
 
 
+def test_fine_tune_when_weights_are_asked_for_then_every_training_gets_them(taught, trainer, monkeypatch):
+    model, _ = taught
+    trainer(model)
+    asked, usual = [], module.prepare
+
+    def prepare(sample, spec, *, weighting):
+        asked.append(weighting)
+        return usual(sample, spec, weighting=weighting)
+
+    monkeypatch.setattr(module, "prepare", prepare)
+    fine_tune(model, SAMPLES[:2], replace(QUICK, weighting="border"))
+    assert set(asked) == {"border"}
+
+
 def test_fine_tune_when_run_then_progress_only_grows_and_rows_come_through():
     seen = []
     fine_tune(initial_model(tiny_spec(object_size=None)), SAMPLES[:2], QUICK, report=seen.append)

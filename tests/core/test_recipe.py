@@ -32,10 +32,25 @@ def test_scratch_when_a_budget_is_given_then_it_is_the_only_one(budget, steps, s
     assert (recipe.steps, recipe.seconds) == (steps, seconds)
 
 
+def both(options, augment):
+    """Give the recipes of fine-tuning and of training from scratch."""
+    prepared = [prepare(blobs(), tiny_spec())]
+    return fine_tune_recipe(options, CONFIG, 5, augment), scratch_recipe(options, CONFIG, prepared, augment)
+
+
+def test_recipe_when_the_user_fixes_how_the_weights_move_then_it_stays():
+    options = TrainOptions(optimizer="sgd", schedule="one-cycle", accumulate=3)
+    for recipe in both(options, "mri"):
+        assert (recipe.optimizer, recipe.schedule, recipe.accumulate) == ("sgd", "one-cycle", 3)
+
+
+@pytest.mark.parametrize(("chosen", "augment"), [("auto", "mri"), ("none", "none"), ("histology", "histology")])
+def test_recipe_when_the_user_chooses_the_augmentation_then_it_replaces_the_automatic_one(chosen, augment):
+    assert [recipe.augment for recipe in both(TrainOptions(augment=chosen), "mri")] == [augment] * 2
+
+
 def test_recipe_when_the_user_fixes_a_value_then_it_stays():
-    options = TrainOptions(
-        learning_rate=0.01, batch=3, patch=80, seed=5, loss="ce", precision="fp32", device="cpu"
-    )
+    options = TrainOptions(learning_rate=0.01, batch=3, patch=80, seed=5, loss="ce", precision="fp32", device="cpu")
     for recipe in (
         fine_tune_recipe(options, CONFIG, 5, "mri"),
         scratch_recipe(options, CONFIG, [prepare(blobs(), tiny_spec())], "mri"),

@@ -83,7 +83,7 @@ class Run:
             dtype,
             recipe.clip,
             recipe.accumulate,
-            getattr(config, "deep_supervision", False),
+            config.deep_supervision,
         )
         self.state = TrainState(network, _snapshot(network), optimizer, self.sampler.generator, {}, scaler=scaler)
         self.started = time.monotonic()
