@@ -328,7 +328,7 @@ class Session:
         UserError
             When there is nothing to learn from, no model, or another job has the device.
         """
-        request = FineTuneRequest(self._model_folder(), self._teachers(labels), options=options)
+        request = FineTuneRequest(self._model_folder(), self.teachers(labels), options=options)
         job: Job[Training] = Job(f"Fine-tune '{self._model}'", background=True)
         if on_payload is not None:
             job.produced.connect(on_payload)
@@ -340,22 +340,30 @@ class Session:
         options: TrainOptions,
         title: str,
         *,
+        start: Path | None = None,
         on_payload: Callable[[object], None] | None = None,
     ) -> Job[Training]:
-        """Train a new model from scratch on all open results; it becomes current.
+        """Train a new model on all open results, from random weights or those of `start`; it becomes current.
 
         Raises
         ------
         UserError
             When there is nothing to learn from, or another job has the device.
         """
-        request = TrainRequest(self._teachers(labels), options=options, title=title)
+        request = TrainRequest(self.teachers(labels), options=options, title=title, start=start)
         job: Job[Training] = Job(f"Train '{title}'", background=True)
         if on_payload is not None:
             job.produced.connect(on_payload)
         return self.jobs.start(commands.train, request, job, on_done=self._on_trained)
 
-    def _teachers(self, labels: Mapping[str, Labels]) -> tuple[Snapshot, ...]:
+    def teachers(self, labels: Mapping[str, Labels]) -> tuple[Snapshot, ...]:
+        """Copy what all open results teach.
+
+        Raises
+        ------
+        UserError
+            When they teach nothing.
+        """
         if self.summary(labels).is_empty:
             raise UserError(
                 "There is nothing to learn from yet.", "Accept or correct some objects, or finish a region."

@@ -40,7 +40,7 @@ def facts(entry: ModelEntry) -> dict[str, str]:
     spec = entry.spec
     n = len(spec.data)
     return {
-        "Segments": "single objects" if spec.target == "instances" else ", ".join(spec.classes),
+        "Segments": spec.purpose,
         "Images": f"{spec.dims}D, {spec.channels} channel{'s' * (spec.channels != 1)}: {COLOUR_WORDS[spec.colour]}",
         "Voxel size": _voxel_size(spec),
         "Object size": "any" if spec.object_size is None else f"{spec.object_size:.0f} px",

@@ -5,6 +5,7 @@ A field that may be None shows "automatic" below its smallest value; `advanced` 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_type_hints
@@ -163,6 +164,14 @@ def guard_wheel(widget: QWidget) -> None:
     """Change a widget's value by the wheel only while it has the focus."""
     widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     widget.installEventFilter(_WheelGuard(widget))
+
+
+def push_button(text: str, tip: str, call: Callable[[], None]) -> QPushButton:
+    """Make a button that does one thing, and says what."""
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    button.clicked.connect(call)
+    return button
 
 
 def enlarge(button: QPushButton) -> None:

@@ -19,7 +19,7 @@ NO_MODEL = "no model"
 
 
 class ModelPicker(QComboBox):
-    """Show all models; the session's one is the chosen one.
+    """Show all models that segment; the session's one is the chosen one.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class ModelPicker(QComboBox):
     def refresh(self) -> None:
         """List the models anew."""
         self.clear()
-        for entry in library.list_models():
+        for entry in [one for one in library.list_models() if one.can_segment]:
             what = entry.spec.target if entry.spec.target == "instances" else "classes"
             self.addItem(f"{entry.name} ({entry.spec.dims}D, {what})", entry.name)
         if self._session.model is None or self.findData(self._session.model) < 0:

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unet.app import library
+from napari_unet.core.store.spec import check_can_segment
 from napari_unet.ui import messages
 from napari_unet.ui.cards import card
 
@@ -125,8 +126,8 @@ class ModelsTab(QWidget):
     def _on_current(self, *_: object) -> None:
         entry = self._entry()
         self.card.setText(card(entry) if entry is not None else f"<p>{NONE}</p>")
-        for name in ("use", "folder"):
-            self.buttons[name].setEnabled(entry is not None)
+        self.buttons["folder"].setEnabled(entry is not None)
+        self.buttons["use"].setEnabled(entry is not None and entry.can_segment)
         for name in ("rename", "delete"):
             self.buttons[name].setEnabled(entry is not None and not entry.bundled)
 
@@ -137,6 +138,7 @@ class ModelsTab(QWidget):
         name = self._name()
         if name is not None:
             with messages.told():
+                check_can_segment(self._entries[name].spec)
                 self._session.set_model(name)
 
     def _on_rename(self) -> None:

@@ -26,3 +26,13 @@ def describe_outcome(training: Training, used: str) -> str:
     if training.stopped:
         lines.append("You stopped it: this is the best it had learnt by then.")
     return "\n".join(line for line in lines if line)
+
+
+def describe_pretraining(training: Training) -> str:
+    """Say what came of a pre-training, and what it is good for."""
+    lines = [f"'{training.name}' has learnt what this stack looks like. Train a new model that starts from it."]
+    if not math.isnan(training.after):
+        lines.append(f"It restores {100 * training.after:.0f} % of what was hidden from it in held-out images.")
+    if training.stopped:
+        lines.append("You stopped it: this is what it had learnt by then.")
+    return "\n".join(lines)

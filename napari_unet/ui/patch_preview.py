@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_unet.app import library
 from napari_unet.app.jobs import Job
 from napari_unet.app.preview import COLUMNS, ROWS, Patches, PreviewRequest, augmented_patches
 from napari_unet.app.teaching import take_snapshot
 from napari_unet.ui import layers, messages, view
+from napari_unet.ui.forms import push_button
 from napari_unet.ui.patch_layers import show
 
 if TYPE_CHECKING:
@@ -42,12 +43,12 @@ class PatchPreview(QWidget):
         super().__init__()
         self._workspace, self._results, self._session, self._options = workspace, results, session, options
         self._n_shown = 0
-        self.button = QPushButton(f"Show {ROWS * COLUMNS} augmented patches")
-        self.button.setToolTip(
+        self.button = push_button(
+            f"Show {ROWS * COLUMNS} augmented patches",
             "Show beside the image what the network learns from: patches and their labels, changed at random as chosen "
-            "under Augmentation. Press again for others."
+            "under Augmentation. Press again for others.",
+            self.show_patches,
         )
-        self.button.clicked.connect(self.show_patches)
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.words.setToolTip("What the patches beside the image are.")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_unet.app.jobs import Job
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.ui import messages
-from napari_unet.ui.forms import OptionsForm, enlarge, folding
+from napari_unet.ui.forms import OptionsForm, enlarge, folding, push_button
 from napari_unet.ui.look import Look, look
+from napari_unet.ui.new_model import SCRATCH, NewModel, TrainingHooks
 from napari_unet.ui.outcome import describe_outcome
 from napari_unet.ui.patch_preview import PatchPreview
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from napari_unet.ui.results import Results
     from napari_unet.ui.workspace import Workspace
 
-SCRATCH = ("net", "target", "norm", "deep_supervision", "dims")
 LOOK = "look at the corrections"
 LOOK_AFTER_MS = 1500  # looking at all corrections takes a moment; not while the user still paints
 
@@ -59,24 +57,18 @@ class TrainTab(QWidget):
         )
         self.warnings.setToolTip("What is likely to spoil the training, and what to do about it.")
         self.outcome.setToolTip("How the new model compares with the old one on what it did not learn from.")
-        self.button = self._button(
+        self.button = push_button(
             "Fine-tune", "Teach the current model from your corrections, in the background.", self.fine_tune
         )
         enlarge(self.button)
         self.outcome.hide()
-        self.stop = self._button("Stop and keep", "End the training now and keep the best so far.", self._on_stop)
-        self.discard = self._button("Discard", "End the training now and keep nothing of it.", self._on_discard)
-        self.back = self._button("Take back", "Use the model from before the last training again.", self._on_back)
+        self.stop = push_button("Stop and keep", "End the training now and keep the best so far.", self._on_stop)
+        self.discard = push_button("Discard", "End the training now and keep nothing of it.", self._on_discard)
+        self.back = push_button("Take back", "Use the model from before the last training again.", self._on_back)
         self.options: OptionsForm[TrainOptions] = OptionsForm(TrainOptions, without=SCRATCH, folded="Advanced")
         self.preview = PatchPreview(workspace, results, session, self.options.value)
-        self.scratch: OptionsForm[TrainOptions] = OptionsForm(TrainOptions, only=SCRATCH)
-        self.new_name = QLineEdit("my-model")
-        self.new_name.setToolTip("The name of the new model; a number is added if there is one of that name.")
-        self.train_new = self._button(
-            "Train from scratch",
-            "Train a new network on the same corrections; needs many more of them.",
-            self._on_scratch,
-        )
+        hooks = TrainingHooks(self.options.value, self._begin, self._on_row, self._started, self._say)
+        self.new = NewModel(workspace, results, session, hooks)
         self._look = QTimer(self)
         self._look.setSingleShot(True)
         self._look.setInterval(LOOK_AFTER_MS)
@@ -91,23 +83,11 @@ class TrainTab(QWidget):
         self._on_jobs()
         self.refresh()
 
-    def _button(self, text: str, tip: str, call: Callable[[], None]) -> QPushButton:
-        button = QPushButton(text)
-        button.setToolTip(tip)
-        button.clicked.connect(call)
-        return button
-
     def _lay_out(self) -> None:
         self._plot_place = QVBoxLayout()
         ends = QHBoxLayout()
         for button in (self.stop, self.discard, self.back):
             ends.addWidget(button)
-        new = QWidget()
-        rows = QVBoxLayout(new)
-        rows.setContentsMargins(0, 0, 0, 0)
-        self.scratch.put_first("Name", self.new_name)
-        rows.addWidget(self.scratch)
-        rows.addWidget(self.train_new)
         how = QWidget()
         settings = QVBoxLayout(how)
         settings.setContentsMargins(0, 0, 0, 0)
@@ -120,7 +100,7 @@ class TrainTab(QWidget):
         layout.addLayout(ends)
         layout.addWidget(self.outcome)
         layout.addWidget(folding("Budget, augmentation, device", how))
-        layout.addWidget(folding("Train from scratch", new))
+        layout.addWidget(folding("New model", self.new))
         layout.addStretch(1)
 
     # ------------------------------------------------------------ showing
@@ -144,6 +124,7 @@ class TrainTab(QWidget):
         """Look at the corrections again whenever the tab is opened."""
         super().showEvent(event)
         self.refresh()
+        self.new.refresh()
         # Soon, so that nothing is left to load when Fine-tune is pressed.
         QTimer.singleShot(0, self._make_plot)
 
@@ -159,7 +140,7 @@ class TrainTab(QWidget):
         jobs = self._session.jobs
         is_training = self._is_training
         self.button.setEnabled(not jobs.is_busy)
-        self.train_new.setEnabled(not jobs.is_busy)
+        self.new.set_free(not jobs.is_busy)
         job = self._job
         self.stop.setEnabled(is_training and job is not None and not job.is_stop_requested)
         self.discard.setEnabled(is_training and job is not None and not job.is_cancel_requested)
@@ -183,15 +164,6 @@ class TrainTab(QWidget):
             options = self.options.value()
             self._begin()
             self._started(self._session.fine_tune(self._results.all_labels(), options, on_payload=self._on_row))
-
-    def _on_scratch(self) -> None:
-        with messages.told():
-            chosen = self.scratch.value()
-            options = replace(self.options.value(), **{name: getattr(chosen, name) for name in SCRATCH})
-            self._begin()
-            title = self.new_name.text().strip() or "my-model"
-            labels = self._results.all_labels()
-            self._started(self._session.train(labels, options, title, on_payload=self._on_row))
 
     def _begin(self) -> None:
         self.outcome.hide()

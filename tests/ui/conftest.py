@@ -62,8 +62,9 @@ def no_bundled_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(library, "bundled_folder", lambda: tmp_path / "bundled")
 
 
-def add_model(name: str, dims: int = 2) -> None:
-    spec = ModelSpec(name, "unet", {"base": 4, "depth": 2}, "instances", dims, 1, scores={"AP": 0.5})
+def add_model(name: str, dims: int = 2, target: str = "instances") -> None:
+    classes = () if target == "instances" else ("channel 0",)
+    spec = ModelSpec(name, "unet", {"base": 4, "depth": 2}, target, dims, 1, classes=classes, scores={"AP": 0.5})
     folder = library.models_folder() / name
     folder.mkdir(parents=True)
     (folder / SPEC_FILE).write_text(spec.to_json(), encoding="utf-8")

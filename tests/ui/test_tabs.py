@@ -196,9 +196,9 @@ def test_scratch_when_trained_then_the_new_model_is_used(
     monkeypatch.setattr(commands, "train", train)
     dock = segmented
     dock.session.accept(dock.results.need().key, [1])
-    dock.train.new_name.setText("mine")
-    dock.train.scratch.widgets["net"].value = "accurate"
-    dock.train.train_new.click()
+    dock.train.new.name.setText("mine")
+    dock.train.new.form.widgets["net"].value = "accurate"
+    dock.train.new.train.click()
     wait_idle(dock, qtbot)
     assert (asked[0].title, asked[0].options.net) == ("mine", "accurate")
     assert dock.session.model == "mine"
