@@ -1,4 +1,4 @@
-"""The command line: `napari-unet segment | train | plan | pretrain | evaluate | models | demo`, one file for each."""
+"""The command line: one file for each of its commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from napari_unet.app.jobs import Job, run_job
-from napari_unet.cli import demo, evaluate, models, plan, pretrain, segment, train
+from napari_unet.cli import demo, evaluate, models, plan, pretrain, search, segment, train
 from napari_unet.cli.console import fail, note
 from napari_unet.core.base.errors import UserError
 
@@ -24,6 +24,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train.train,
     "plan": plan.plan,
     "pretrain": pretrain.pretrain,
+    "search": search.search,
     "evaluate": evaluate.evaluate,
     "demo": demo.demo,
 }

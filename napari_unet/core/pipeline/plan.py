@@ -11,7 +11,7 @@ GPU, and objects, which a patch has to hold.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil, prod
 from typing import TYPE_CHECKING
 
@@ -24,13 +24,15 @@ from napari_unet.core.base.tiles import round_up
 from napari_unet.core.nets.config import NetConfig
 from napari_unet.core.pipeline.cost import training_bytes
 from napari_unet.core.pipeline.fingerprint import Fingerprint, look_at
-from napari_unet.core.pipeline.plan_words import Decisions, explain
+from napari_unet.core.pipeline.plan_words import Decisions, Plan, explain
 from napari_unet.core.pipeline.scale import sampling_of, voxel_factors, zoomed_shape
 from napari_unet.core.targets import get_target
 
 if TYPE_CHECKING:
     from napari_unet.core.base.options import TrainOptions
     from napari_unet.core.store.training_set import Sample
+
+__all__ = ["Plan", "make_plan", "target_voxel_size", "topology"]
 
 ANISOTROPIC = 3.0
 """An axis whose voxels are longer than this times the others' gets the 10th percentile instead of the median."""
@@ -69,37 +71,6 @@ MOST_MEMORY = 16 * 2**30
 
 BASES = {"cpu": (16, 8), "cuda": (32, 16, 8), "mps": (16, 8)}
 """Channels of the first level, best first; narrower ones where memory is short."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Say how a network is made for some data, and why.
-
-    Parameters
-    ----------
-    net : str
-        Name of the network.
-    config : NetConfig
-        Its configuration.
-    patch : tuple of int, voxels
-        Size of a training patch.
-    batch : int
-        Patches in a step.
-    voxel_size : tuple of float, µm, or None
-        That images are brought to; None where it is not known.
-    words : tuple of str
-        A sentence for each decision.
-    memory : int, bytes
-        Estimate of what the training takes.
-    """
-
-    net: str
-    config: NetConfig
-    patch: tuple[int, ...]
-    batch: int
-    voxel_size: tuple[float, ...] | None
-    words: tuple[str, ...] = ()
-    memory: int = 0
 
 
 def make_plan(samples: Sequence[Sample], options: TrainOptions, free_bytes: int | None = None) -> Plan:

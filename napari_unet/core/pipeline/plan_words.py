@@ -1,4 +1,4 @@
-"""A plan in words, a sentence or two for each decision, with its figures."""
+"""A plan, and what it says in words: a sentence or two for each decision, with its figures."""
 
 from __future__ import annotations
 
@@ -9,12 +9,43 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_unet.core.base.options import TrainOptions
+    from napari_unet.core.nets.config import NetConfig
     from napari_unet.core.pipeline.fingerprint import Fingerprint
-    from napari_unet.core.pipeline.plan import Plan
 
 FEW_IMAGES = 3
 NO_VOXELS = "Voxels are taken for cubes: where planes lie farther apart than pixels, save the voxel size in the files."
 GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Say how a network is made for some data, and why.
+
+    Parameters
+    ----------
+    net : str
+        Name of the network.
+    config : NetConfig
+        Its configuration.
+    patch : tuple of int, voxels
+        Size of a training patch.
+    batch : int
+        Patches in a step.
+    voxel_size : tuple of float, µm, or None
+        That images are brought to; None where it is not known.
+    words : tuple of str
+        A sentence for each decision.
+    memory : int, bytes
+        Estimate of what the training takes.
+    """
+
+    net: str
+    config: NetConfig
+    patch: tuple[int, ...]
+    batch: int
+    voxel_size: tuple[float, ...] | None
+    words: tuple[str, ...] = ()
+    memory: int = 0
 
 
 @dataclass(frozen=True)
