@@ -1,4 +1,4 @@
-"""`napari-unet models`: what is on this computer, and the card of one. Needs no torch."""
+"""`napari-unet models`: what is on this computer, the card of one, and the networks that can be trained."""
 
 # No `from __future__ import annotations`: typer reads them.
 
@@ -10,17 +10,22 @@ import typer
 from napari_unet.app import library
 from napari_unet.cli.console import note, say, say_json, table
 from napari_unet.cli.options import JsonOption
+from napari_unet.core.base.catalogue import NETS
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.store.spec import CARD_FILE, read_spec
 
 HEADER = ("name", "segments", "dims", "channels", "object size", "from")
+COST_HEADER = ("network", "dims", "size", "million parameters", "GFLOP")
+SIZE = {2: 256, 3: 64}
+"""px; of the image that operations are counted for: a usual training patch."""
 
 
 def build_app() -> typer.Typer:
     """Make the group of commands."""
-    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List the models, or show the card of one.")
+    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Models and networks.")
     app.command("list")(list_models)
     app.command("show")(show_model)
+    app.command("architectures")(list_architectures)
     return app
 
 
@@ -62,3 +67,34 @@ def show_model(
     say(text.rstrip())
     if as_json:
         say_json({"folder": folder, **asdict(spec)})
+
+
+def list_architectures(
+    dims: Annotated[int | None, typer.Option(min=2, max=3, help="Only networks for 2D or 3D.")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, max=8192, help="Edge of the image in px. [default: 256 in 2D, 64 in 3D]")
+    ] = None,
+    channels: Annotated[int, typer.Option(min=1, max=64, help="Channels of the image.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """List the networks with their parameters and operations, at the widths of the preset 'fast'."""
+    from napari_unet.core.nets import preset
+    from napari_unet.core.nets.cost import count_cost
+
+    found = []
+    for n_dims in (2, 3) if dims is None else (dims,):
+        for name in NETS:
+            net, config = preset(name, dims=n_dims, in_channels=channels, out_channels=1)
+            found.append((net, n_dims, count_cost(net, config, size or SIZE[n_dims])))
+    rows = [
+        (net, f"{n}D", " x ".join(map(str, cost.shape)), cost.parameters / 1e6, cost.flop / 1e9)
+        for net, n, cost in found
+    ]
+    say(table(COST_HEADER, rows))
+    say("\nGFLOP: billions of operations for one image; a multiplication and an addition are two.")
+    if as_json:
+        networks = [
+            {"name": net, "dims": n, "shape": c.shape, "parameters": c.parameters, "gflop": c.flop / 1e9}
+            for net, n, c in found
+        ]
+        say_json({"channels": channels, "networks": networks})

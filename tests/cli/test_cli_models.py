@@ -1,9 +1,13 @@
-"""`napari-unet models list | show`."""
+"""`napari-unet models list | show | architectures`."""
 
 from __future__ import annotations
 
 import shutil
 from typing import TYPE_CHECKING
+
+import pytest
+
+from napari_unet.core.base.catalogue import NETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,3 +66,26 @@ def test_show_when_there_is_no_such_model_then_names_it(run: Callable) -> None:
 
     assert ran.code == 2
     assert "'nobody'" in ran.error
+
+
+def test_architectures_when_listed_then_every_network_has_parameters_and_operations_in_2d_and_3d(run: Callable) -> None:
+    ran = run("models", "architectures", "--json")
+
+    assert ran.code == 0
+    found = {(one["name"], one["dims"]): one for one in ran.json["networks"]}
+    assert len(found) == 2 * len(NETS) >= 18
+    assert found["unet", 2]["parameters"] == 1_963_809
+    assert all(one["parameters"] > 0 and one["gflop"] > 0 for one in found.values())
+    assert "1.964" in next(line for line in ran.out.splitlines() if line.startswith("unet "))
+
+
+def test_architectures_when_size_and_channels_are_given_then_counts_for_these(run: Callable) -> None:
+    small, large = (
+        run("models", "architectures", "--dims", "2", "--size", size, "--channels", "3", "--json").json
+        for size in ("120", "250")
+    )
+
+    assert {one["dims"] for one in small["networks"]} == {2}
+    assert small["networks"][0]["shape"] == [128, 128]
+    assert small["networks"][0]["parameters"] == 1_963_809 + 2 * 9 * 16
+    assert large["networks"][0]["gflop"] == pytest.approx(4 * small["networks"][0]["gflop"])

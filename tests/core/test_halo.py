@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_unet.core.base.tiles import round_up
@@ -32,7 +33,8 @@ def derived(config, axis, level=0, needed=0):
 
 @given(configs())
 def test_exact_halo_of_unets_when_measured_then_is_the_derived_one(config):
-    assume(config.norm in ("batch", "none"))
+    # Linear interpolation sees one voxel more, and other blocks have other convolutions.
+    config = replace(config, norm="batch", block="plain", up="transpose" if config.up == "linear" else config.up)
     assert exact_halo("unet", config) == tuple(derived(config, axis) for axis in range(config.dims))
 
 
@@ -54,7 +56,8 @@ def test_exact_halo_when_an_axis_is_never_pooled_then_it_needs_less():
 @pytest.mark.parametrize("dims", [2, 3])
 @pytest.mark.parametrize("net", sorted(SEES_ALL))
 def test_exact_halo_when_there_is_attention_then_is_none(net, dims):
-    assert exact_halo(net, NetConfig(dims=dims, depth=2)) is None
+    assert exact_halo(net, NetConfig(dims=dims, depth=1)) is None
+    assert exact_halo(net, NetConfig(dims=dims, depth=3)) is None
 
 
 @pytest.mark.parametrize("norm", ["instance", "group"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -9,13 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_unet.core.base import memory
+from napari_unet.core.base.catalogue import NETS
 from napari_unet.core.base.errors import Cancelled, UserError
+from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.nets.config import NetConfig
 from napari_unet.core.pipeline import tiled
+from napari_unet.core.pipeline.blend import blend, plan_axis
 from napari_unet.core.pipeline.engine import Engine
 from napari_unet.core.pipeline.halo import exact_halo
+from napari_unet.core.pipeline.segment import BLENDED, segment
 from napari_unet.core.pipeline.tiled import default_tile, run_tiled
-from tests.core.phantoms import blobs, lived_in
+from napari_unet.core.store.models import initial_model
+from tests.core.phantoms import blobs, lived_in, tiny_spec
 
 DEEP = NetConfig(base=2, depth=2)
 KINDS = {
@@ -71,6 +78,86 @@ def test_tiled_when_the_halo_is_exact_then_equals_the_untiled(kind, data):
     engine, volume = Double(config), noise(*shape)
     whole = run(engine, volume, tile=10_000)
     np.testing.assert_allclose(run(engine, volume, tile=tile), whole, atol=1e-10)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("net", NETS)
+def test_tiled_when_the_network_is_any_then_an_odd_shape_is_covered_and_exact_where_it_can_be(net, dims):
+    engine = Double(NetConfig(dims=dims, base=2, depth=2 if dims == 2 else 1), net=net)
+    volume = noise(*(10, 71, 50)[-dims:])
+    whole, found = run(engine, volume, tile=10_000), run(engine, volume, tile=16)
+    if engine.halo is None:
+        assert net in ("trans-unet", "swin-unet")
+        assert np.abs(found - whole).mean() < 0.5 * whole.std()
+    else:
+        np.testing.assert_allclose(found, whole, atol=1e-10)
+
+
+@pytest.mark.parametrize("norm", ["instance", "group"])
+def test_tiled_when_the_norm_sees_the_whole_image_then_tiles_are_blended_unless_there_is_only_one(norm):
+    engine, volume = Double(NetConfig(base=2, depth=2, norm=norm)), noise(90, 70)
+    outputs = {}
+    for tile in (96, 32):
+        kept = np.zeros((1, 90, 70))
+
+        def write(box, logits, kept=kept):
+            kept[(slice(None), *box)] = logits.numpy()
+
+        assert run_tiled(engine, volume, write, tile=tile) == (tile == 32)
+        outputs[tile] = kept
+    with torch.inference_mode():
+        padded = torch.from_numpy(np.pad(volume, ((0, 0), (0, 2), (0, 2)), mode="reflect"))[None]
+        np.testing.assert_allclose(outputs[96], engine(padded)[0, :, :90, :70].numpy(), atol=1e-10)
+    assert 0 < np.abs(outputs[32] - outputs[96]).mean() < 0.5 * outputs[96].std()
+
+
+def test_tiled_when_the_exact_context_is_giant_then_tiles_are_blended(monkeypatch):
+    monkeypatch.setattr(tiled, "TILE", {2: 20})
+    assert max(Double(DEEP).halo) > 20
+    assert run_tiled(Double(DEEP), noise(64, 64), lambda box, logits: None, tile=32)
+
+
+@pytest.mark.parametrize(("norm", "is_told"), [("group", True), ("batch", False)])
+def test_segment_when_tiles_are_blended_then_the_user_is_told(norm, is_told):
+    config = NetConfig(out_channels=4, base=2, depth=1, norm=norm)
+    model = initial_model(tiny_spec(net_config=config.to_dict()))
+    found = segment(model, blobs(shape=(70, 64)).image, SegmentOptions(tile=32, rescale="off"))
+    assert (BLENDED in found.notes) == is_told
+
+
+@pytest.mark.parametrize("limit", [40 * 40, 20 * 20])
+def test_tiled_when_memory_runs_out_while_blending_then_tiles_get_smaller(limit):
+    engine, volume = Double(NetConfig(base=2, depth=2, norm="group")), noise(50, 70)
+    small = Small(engine, limit, ERRORS[0])
+    assert run(small, volume, tile=128).shape == (1, 50, 70)
+    assert 0 < small.failed < 5
+
+
+@given(
+    length=st.integers(1, 100),
+    size=st.integers(1, 60),
+    overlap=st.sampled_from([0.25, 0.5]),
+    multiple=st.sampled_from([1, 2, 8]),
+)
+def test_plan_axis_when_tiles_overlap_then_all_is_covered_on_the_grid(length, size, overlap, multiple):
+    axis = plan_axis(length, size, overlap, multiple)
+    assert axis.starts[0] == 0
+    assert length <= axis.starts[-1] + axis.size < length + multiple
+    assert {n % multiple for n in (*axis.starts, axis.size)} == {0}
+    assert all(0 < b - a <= max(multiple, (1 - overlap) * axis.size) for a, b in pairwise(axis.starts))
+    assert (axis.total() > 0).all()
+
+
+def test_blend_when_tiles_agree_then_gives_what_they_say():
+    axes = (plan_axis(21, 8, 0.5, 4), plan_axis(30, 12, 0.25, 4))
+    truth = torch.rand(2, 24, 32, generator=torch.Generator().manual_seed(0))
+    out = torch.full((2, 21, 30), torch.nan)
+
+    def write(box, logits):
+        out[(slice(None), *box)] = logits
+
+    blend(axes, lambda box: truth[(slice(None), *box)], write)
+    torch.testing.assert_close(out, truth[:, :21, :30])
 
 
 def test_tiled_when_a_trained_network_runs_in_fp32_then_equals_the_untiled_up_to_rounding(taught):
