@@ -33,6 +33,7 @@ TABS = ("segment", "correct", "train", "models")
 SAMPLE = "nuclei_2d"
 REGION = (slice(150, 350), slice(150, 350))  # voxels; corrected and marked as done
 TRAINING = "60s"
+AUGMENTATION = "fluorescence"
 PATIENCE_S = 600.0
 
 Array = NDArray[Any]
@@ -84,8 +85,22 @@ class Studio:
                 self.unet.models.list.setCurrentRow(0)
                 self.wait(0.5)
                 self.save(self.unet.grab(), f"{name}-{theme}")
+        self.viewer.theme = "dark"
+        self.take_patches()
         self.viewer.close()
         self.wait(0.5)
+
+    def take_patches(self) -> None:
+        """Show what the augmentation makes of the corrected image."""
+        train = self.unet.train
+        self.unet.tabs.setCurrentIndex(TABS.index("train"))
+        for fold in (train.how, train.options.fold):
+            if fold is not None:
+                fold.expand()
+        train.options.widgets["augment"].value = AUGMENTATION
+        train.preview.show_patches()
+        self.wait_for(lambda: train.preview.words.text())
+        self.take("augmentation")
 
     def take_round(self) -> None:
         """Open, segment, correct, train, segment again."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from napari_unet.app import commands, library, planning
 from napari_unet.app.jobs import Job
@@ -16,6 +16,7 @@ from napari_unet.core.base.options import TrainOptions
 from napari_unet.ui import messages
 from napari_unet.ui.forms import OptionsForm, folding, guard_wheel, push_button, shrink
 from napari_unet.ui.outcome import describe_pretraining
+from napari_unet.ui.words import Words
 
 if TYPE_CHECKING:
     from napari_unet.app.commands import Training
@@ -96,10 +97,7 @@ class NewModel(QWidget):
             "Let a network learn from the whole image without labels. A new model can then start from it.",
             self._on_pretrain,
         )
-        self.words = QLabel()
-        self.words.setWordWrap(True)
-        self.words.setToolTip("What a training with the network 'plan' would use, and why.")
-        self.words.hide()
+        self.words = Words("What a training with the network 'plan' would use, and why.")
         self._lay_out()
         session.model_changed.connect(self._on_model)
         self.refresh()
@@ -173,8 +171,7 @@ class NewModel(QWidget):
             self._session.jobs.start(planning.plan, request, job, on_done=self._on_planned)
 
     def _on_planned(self, report: PlanReport) -> None:
-        self.words.setText("\n".join(f"\u2022 {line}" for line in report.words))
-        self.words.show()
+        self.words.say("\n".join(f"\u2022 {line}" for line in report.words))
 
     # ------------------------------------------------------------ pre-training
 

@@ -19,6 +19,9 @@ IMAGE, LABELS = "augmented patches", "augmented labels"
 GAP = 0.03
 """Between the image and the patches, as a share of the image's width."""
 
+OPACITY = 0.4
+"""Of the labels: both can be seen."""
+
 
 def show(viewer: Viewer, layer: ImageLayer, axes: str, patches: Patches) -> None:
     """Show patches to the right of their image, in place of those shown before; the image stays the current one.
@@ -48,7 +51,7 @@ def show(viewer: Viewer, layer: ImageLayer, axes: str, patches: Patches) -> None
     shown = patches.labels[np.newaxis] if "T" in axes else patches.labels
     labels = layers.add_labels(viewer, made, axes, shown, LABELS)
     labels.metadata[layers.KEY]["preview"] = True
-    labels.editable = False
+    labels.editable, labels.opacity = False, OPACITY
     viewer.layers.selection.active = active if active in viewer.layers else layer
     view.fit(viewer, made)
 

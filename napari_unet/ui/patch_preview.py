@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unet.app import library
 from napari_unet.app.jobs import Job
@@ -15,6 +15,7 @@ from napari_unet.app.teaching import take_snapshot
 from napari_unet.ui import layers, messages, view
 from napari_unet.ui.forms import push_button
 from napari_unet.ui.patch_layers import show
+from napari_unet.ui.words import Words
 
 if TYPE_CHECKING:
     from napari_unet.app.session import Session
@@ -49,10 +50,7 @@ class PatchPreview(QWidget):
             "under Augmentation. Press again for others.",
             self.show_patches,
         )
-        self.words = QLabel()
-        self.words.setWordWrap(True)
-        self.words.setToolTip("What the patches beside the image are.")
-        self.words.hide()
+        self.words = Words("What the patches beside the image are.")
         rows = QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.addWidget(self.button)
@@ -68,8 +66,7 @@ class PatchPreview(QWidget):
             def _on_done(patches: Patches) -> None:
                 if layer is not None and axes is not None and layer in self._workspace.viewer.layers:
                     show(self._workspace.viewer, layer, axes, patches)
-                    self.words.setText(patches.words)
-                    self.words.show()
+                    self.words.say(patches.words)
 
             self._session.jobs.start(augmented_patches, request, job, on_done=_on_done)
             self._n_shown += 1

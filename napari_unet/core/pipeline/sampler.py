@@ -57,7 +57,7 @@ class Sampler:
     voxel_size : tuple of float, any unit, or None
         Of the samples as they are prepared; None is unknown. See ``draw_spatial``.
     device : torch.device or str
-        Where patches are moved and changed, and where the batches are then.
+        Where the network is; with CUDA patches are moved and changed there, and the batches are there.
 
     Raises
     ------
@@ -83,7 +83,8 @@ class Sampler:
         self.patch, self.batch, self.vectors = patch, batch, vectors
         pair = look_up(AUGMENTS, augment, "augmentation") if isinstance(augment, str) else augment
         self.spatial, self.intensity = pair[0].for_voxels(voxel_size), pair[1]
-        self.voxel_size, self.device = voxel_size, torch.device(device)
+        # Apple's GPUs sample no volumes and mirror no edges: there the CPU draws.
+        self.voxel_size, self.device = voxel_size, torch.device(device if "cuda" in str(device) else "cpu")
         self.generator = Generator().manual_seed(seed)
         weights = torch.tensor([sample.weight for sample in self.samples], dtype=torch.float64)
         self.shares = weights / weights.sum()
