@@ -55,7 +55,8 @@ def training_bytes(net: str, config: NetConfig, patch: tuple[int, ...], batch: i
 @lru_cache(maxsize=256)
 def _weights_and_activations(net: str, config: NetConfig) -> tuple[int, float]:
     """Count the bytes of the weights, and those of the kept activations per voxel of a patch."""
-    patch = tuple(2 * m for m in config.multiple())
+    # Large enough that what does not grow with the patch, such as the means of the norms, does not count.
+    patch = tuple(8 * m for m in config.multiple())
     kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:

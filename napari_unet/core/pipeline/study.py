@@ -98,19 +98,19 @@ def open_study(folder: Path, origin: str, *, dims: int, seed: int) -> optuna.Stu
     UserError
         When the folder holds a search on other data or with other options.
     """
-    optuna = load_optuna()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    package = load_optuna()
+    package.logging.set_verbosity(package.logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{(folder / STORAGE).resolve().as_posix()}")
-    study = optuna.create_study(
+    storage = package.storages.RDBStorage(f"sqlite:///{(folder / STORAGE).resolve().as_posix()}")
+    study: optuna.Study = package.create_study(
         study_name="search",
         storage=storage,
         direction="maximize",
         load_if_exists=True,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
+        pruner=package.pruners.MedianPruner(n_startup_trials=3),
     )
     # A sampler begins anew with each run: with the same seed it would propose what it has proposed already.
-    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials), n_startup_trials=STARTUP)
+    study.sampler = package.samplers.TPESampler(seed=seed + len(study.trials), n_startup_trials=STARTUP)
     if study.user_attrs.get("origin", origin) != origin:
         raise UserError(
             f"{folder} holds a search on other images or with other options.", "Give another folder for --out."
@@ -119,8 +119,8 @@ def open_study(folder: Path, origin: str, *, dims: int, seed: int) -> optuna.Stu
         study.set_user_attr("origin", origin)
         study.enqueue_trial({"depth": 4 if dims == 2 else 3, **FIRST})
     for trial in study.trials:
-        if trial.state == optuna.trial.TrialState.RUNNING:  # its process was killed
-            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        if trial.state == package.trial.TrialState.RUNNING:  # its process was killed
+            study.tell(trial.number, state=package.trial.TrialState.FAIL)
             study.enqueue_trial(trial.params)
     return study
 
