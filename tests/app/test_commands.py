@@ -11,7 +11,7 @@ import pytest
 
 from napari_unet.app import commands, library
 from napari_unet.app.annotations import accept, start
-from napari_unet.app.commands import FineTuneRequest, RedecodeRequest, SegmentRequest, TrainRequest
+from napari_unet.app.commands import FineTuneRequest, PretrainRequest, RedecodeRequest, SegmentRequest, TrainRequest
 from napari_unet.app.jobs import InlineRunner, Job, Jobs, JobState
 from napari_unet.app.teaching import take_snapshot
 from napari_unet.core.base.errors import Cancelled, UserError
@@ -214,3 +214,23 @@ def test_train_when_from_scratch_then_the_model_has_the_title_and_a_name_made_of
     assert (training.name, training.accepted, training.stopped) == ("My-cells", True, True)
     assert math.isnan(training.after)
     assert library.list_models()[-1].spec.title == "My cells!"
+
+
+def test_pretrain_when_done_then_the_model_starts_trainings_but_segments_nothing(tmp_path):
+    found = commands.pretrain(PretrainRequest((picture(),), STEPS, "My stack"), silent, never)
+    assert (found.name, found.parent, found.accepted) == ("My-stack", "", True)
+    entry = library.list_models()[-1]
+    assert (entry.name, entry.spec.title, entry.can_segment) == ("My-stack", "My stack", False)
+    with pytest.raises(UserError, match="cannot segment yet"):
+        commands.segment(SegmentRequest(picture(), found.folder, FAST), silent, never)
+    with pytest.raises(UserError, match="cannot segment yet"):
+        commands.fine_tune(FineTuneRequest(found.folder, (snapshot(),)), silent, never)
+    request = TrainRequest((snapshot(),), options=STEPS, out_folder=tmp_path / "new", start=found.folder)
+    started = commands.train(request, silent, never)
+    assert started.parent == ""  # there is no older model that it could be compared with
+    assert commands.load_cached(started.folder).spec.parent == "My-stack"
+
+
+def test_pretrain_when_the_folder_exists_then_it_is_refused_before_anything_is_learnt(tmp_path):
+    with pytest.raises(UserError, match="exists already"):
+        commands.pretrain(PretrainRequest((picture(),), STEPS, out_folder=tmp_path), silent, never)

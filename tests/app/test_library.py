@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from napari_unet.app import library
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.image import Image
 from napari_unet.core.store.spec import read_spec
-from tests.app.models import write_spec
+from tests.app.models import tiny_spec, write_spec
 
 
 @pytest.fixture(autouse=True)
@@ -133,6 +134,14 @@ def test_best_model_when_dimensions_differ_then_the_one_of_the_image_is_chosen(o
 def test_best_model_when_none_fits_then_there_is_none(bundled):
     (bundled / "nuclei-2d" / "model.json").unlink()
     assert library.best_model(image("YX")) is None
+
+
+def test_best_model_when_one_is_pre_trained_only_then_it_is_listed_but_never_chosen(own):
+    spec = replace(tiny_spec("pre", dims=3), target="restoration", classes=("channel 0",))
+    (write_spec(own, "pre") / "model.json").write_text(spec.to_json(), encoding="utf-8")
+    entry = library.list_models()[-1]
+    assert (entry.name, entry.can_segment) == ("pre", False)
+    assert library.best_model(image("ZYX"), prefer=("pre",)) == "nuclei-2d"
 
 
 def test_library_when_imported_then_torch_is_not():

@@ -11,7 +11,9 @@ import torch
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.image import Image
 from napari_unet.core.base.options import SegmentOptions, TrainOptions
+from napari_unet.core.nets.config import NetConfig
 from napari_unet.core.pipeline import scratch
+from napari_unet.core.pipeline.plan import Plan
 from napari_unet.core.pipeline.scratch import describe_data, train_new
 from napari_unet.core.pipeline.segment import segment
 from napari_unet.core.store.models import load_model, save_model
@@ -117,7 +119,9 @@ def test_train_new_when_there_are_enough_images_then_some_are_held_out(monkeypat
     monkeypatch.setattr(scratch, "ENOUGH_TO_VALIDATE", 3)
     given = []
     prepare = scratch.prepare
-    monkeypatch.setattr(scratch, "prepare", lambda s, spec, **given_too: given.append(s.name) or prepare(s, spec, **given_too))
+    monkeypatch.setattr(
+        scratch, "prepare", lambda s, spec, **given_too: given.append(s.name) or prepare(s, spec, **given_too)
+    )
     train_new([blobs(seed, (32, 32), 2, name=f"s{seed}") for seed in range(4)], QUICK, "new")
     assert given == ["s1", "s2", "s3"]
 
@@ -133,3 +137,36 @@ def test_train_new_when_stopped_then_keeps_what_was_learned():
     _, result = train_new([blobs(shape=(32, 32), n=2)], replace(QUICK, budget="50steps"), "new", stop=lambda: True)
     assert result.stopped
     assert result.steps == 1
+
+
+@pytest.mark.parametrize("net", ["attention-unet", "res-unet"])
+def test_describe_when_a_network_is_chosen_then_it_has_the_widths_of_the_fast_preset(net):
+    spec = describe_data([GRAY], replace(QUICK, net=net), "new")
+    assert (spec.net, spec.net_config["base"], spec.net_config["depth"]) == (net, 16, 4)
+
+
+def test_describe_when_norm_and_deep_supervision_are_chosen_then_the_network_has_them():
+    config = describe_data([GRAY], replace(QUICK, norm="group", deep_supervision="on"), "new").net_config
+    assert (config["norm"], config["deep_supervision"]) == ("group", True)
+
+
+def test_train_new_when_planned_then_learns_with_the_planned_network_patch_and_batch(monkeypatch):
+    planned = Plan("unet", NetConfig(base=4, depth=1, out_channels=4), (24, 40), 3, None)
+    monkeypatch.setattr(scratch, "make_plan", lambda samples, options: planned)
+    model, _ = train_new([blobs(shape=(48, 48), n=5)], replace(QUICK, net="plan"), "new")
+    assert model.spec.net_config == planned.config.to_dict()
+    assert (model.spec.training["patch"], model.spec.training["batch"]) == ([24, 40], 3)
+
+
+def test_train_new_when_weights_are_chosen_then_samples_are_prepared_with_them(monkeypatch):
+    given = []
+    prepare = scratch.prepare
+    monkeypatch.setattr(scratch, "prepare", lambda s, spec, **kinds: given.append(kinds) or prepare(s, spec, **kinds))
+    train_new([blobs(shape=(32, 32), n=2)], replace(QUICK, weighting="border"), "new")
+    assert given == [{"weighting": "border"}]
+
+
+def test_train_new_when_the_start_does_not_fit_the_chosen_network_then_says_why():
+    start, _ = train_new([blobs(shape=(32, 32), n=2)], replace(QUICK, budget="1steps"), "start")
+    with pytest.raises(UserError, match="cannot start from a 'unet'"):
+        train_new([blobs(shape=(32, 32), n=2)], replace(QUICK, net="res-unet"), "new", start=start)

@@ -127,7 +127,7 @@ def _voxels(plan: Plan, why: Decisions) -> str:
         if why.object_size is None:
             text += "all are taken as they are."
         else:
-            text += f"images whose objects are far from the median, {why.object_size:.0f} voxels, are rescaled to it."
+            text += f"images with objects far from the median size of {why.object_size:.0f} voxels are rescaled to it."
         return text if plan.config.dims == 2 else f"{text} {NO_VOXELS}"
     text = f"Voxel size: {_by(plan.voxel_size, '.4g')} µm, the median; images that are far from it are rescaled to it."
     if plan.voxel_size != why.facts.voxel_size:
