@@ -3,20 +3,60 @@
 References
 ----------
 Dynamics of minima, which is prominence upside down: M. Grimaud: New measure of contrast: the dynamics. SPIE 1992,
-doi:10.1117/12.60650. Watershed by flooding: P. Soille, L. Vincent. SPIE 1990, doi:10.1117/12.24211.
+doi:10.1117/12.60650. The basins: see `core.targets.ascent`.
 """
 
 from __future__ import annotations
 
-import cc3d
+from dataclasses import dataclass
+from itertools import product
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.segmentation import watershed
+
+from napari_unet.core.base.tiles import Tile, full_box
+from napari_unet.core.targets.ascent import climb
+from napari_unet.core.targets.facts import Facts, Ids, Pairs, Parts, Rule, borders, find, gather
+
+CHUNK = 2**16
+"""Passes that are turned into Python numbers at a time."""
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """The number of each object.
+
+    Parameters
+    ----------
+    ends : (n,) int64
+        Voxels where ways end, as linear indices in the whole volume, in order.
+    labels : (n,) int32
+        The object that each belongs to; 0 where it is none.
+    """
+
+    ends: Ids
+    labels: NDArray[np.int32]
+
+    @property
+    def n_objects(self) -> int:
+        """Count the objects."""
+        return int(self.labels.max(initial=0))
+
+    def of(self, ends: Ids) -> NDArray[np.int32]:
+        """Look up the objects of some ends; 0 for those that are not known."""
+        labels = np.zeros(len(ends), np.int32)
+        found, at = find(ends, self.ends)
+        labels[found] = self.labels[at]
+        return labels
+
+    def between(self, first: int, last: int) -> Numbering:
+        """Keep the ends from one linear index to another: all that a block needs."""
+        part = slice(*np.searchsorted(self.ends, (first, last + 1)))
+        return Numbering(self.ends[part], self.labels[part])
 
 
 def split_basins(
-    distance: NDArray[np.float32], mask: NDArray[np.bool_], *, seed: float, prominence: float
+    distance: NDArray[np.float32], mask: NDArray[np.bool_], *, seed: float, prominence: float, min_size: int = 0
 ) -> NDArray[np.int32]:
     """Give every peak of a distance map its own object, unless it hardly stands out from a higher neighbour.
 
@@ -30,57 +70,93 @@ def split_basins(
         A peak that does not rise above it is no object of its own.
     prominence : float
         A peak that rises less than this above the pass to a higher one is part of it.
+    min_size : int, voxels
+        Smaller objects are removed.
 
     Returns
     -------
     array, ([Z,] Y, X), int32
-        Objects with numbers above 0, with gaps; foreground without a peak is 0.
+        Objects numbered 1..N in the order of their peaks; foreground without a peak is 0.
+    """
+    if not mask.size:
+        return np.zeros(mask.shape, np.int32)
+    whole = full_box(mask.shape)
+    tile, rule = Tile(whole, whole, whole), Rule(seed, prominence)
+    height = np.where(mask, distance, np.float32(-np.inf))
+    basins = climb(height, tile, mask.shape)
+    numbering = join(gather(basins, tile, mask.shape, find_passes(basins, height, tile, rule)), rule, min_size)
+    return numbering.of(basins.ends)[basins.numbers]
+
+
+def find_passes(basins: Parts, height: NDArray[np.float32], tile: Tile, rule: Rule) -> Pairs:
+    """Find the passes between the basins of a block and to its neighbours, but for those that join nothing.
+
+    Returns
+    -------
+    tuple of three arrays
+        The numbers of both basins and the height, for every two neighbouring voxels.
+    """
+    steps = [step for step in product((-1, 0, 1), repeat=height.ndim) if step > (0,) * height.ndim]
+    numbers, heights = basins.numbers.ravel(), height.ravel()
+    found: list[list[NDArray[np.generic]]] = []
+    for here, there in borders(basins.numbers, tile.inner, steps):
+        one, other = numbers[here], numbers[there]
+        passes = np.minimum(heights[here], heights[there])
+        keep = ~(rule.stands(basins.heights[one], passes) & rule.stands(basins.heights[other], passes))
+        found.append([one[keep], other[keep], passes[keep]])
+    one, other, passes = (np.concatenate(part) for part in zip(*found, strict=True))
+    return one, other, passes
+
+
+def join(facts: Facts, rule: Rule, min_size: int) -> Numbering:
+    """Join basins over their passes, highest first, and number the objects.
+
+    Parameters
+    ----------
+    facts : Facts
+        Of the whole volume.
+    rule : Rule
+        Which peaks are objects of their own.
+    min_size : int, voxels
+        Smaller objects are removed.
+
+    Returns
+    -------
+    Numbering
+        1..N in the order of their highest voxels.
 
     Notes
     -----
-    One flooding from all peaks, then the basins are joined along their passes, highest first: the same as seeds from
-    an h-maxima transform, without the morphological reconstruction, which takes several times longer.
+    The same as seeds from an h-maxima transform, without the morphological reconstruction, which takes several times
+    longer. Equal heights are ordered by the voxels' linear indices, so that the result never depends on the order of
+    the blocks.
     """
-    peaks = mask & (ndimage.maximum_filter(distance, size=3) == distance)
-    markers = cc3d.connected_components(peaks, connectivity=8 if mask.ndim == 2 else 26, out_dtype=np.uint32)
-    basins: NDArray[np.int32] = watershed(-distance, markers.astype(np.int32), mask=mask)  # type: ignore[no-untyped-call]
-    n = int(basins.max(initial=0))
-    if n == 0:
-        return np.zeros(mask.shape, np.int32)
-    heights = np.zeros(n + 1)
-    heights[1:] = ndimage.maximum(distance, basins, np.arange(1, n + 1))
-    parents = _join(heights, _passes(basins, distance), seed, prominence)
-    parents[heights[parents] <= seed] = 0
-    labels: NDArray[np.int32] = parents.astype(np.int32)[basins]
-    return labels
+    is_peak = facts.ends == facts.leads
+    peaks, heights = facts.ends[is_peak], facts.heights[is_peak].astype(np.float64)
+    member = np.searchsorted(peaks, facts.leads)
+    parents = _join(heights, _in_order(facts.passes, peaks), rule)[member]
+    sizes = np.bincount(parents, facts.sizes, minlength=len(peaks))
+    keep = (sizes >= max(1, min_size)) & (heights > rule.seed)
+    numbers = np.cumsum(keep, dtype=np.int32) * keep
+    return Numbering(facts.ends, numbers[parents].astype(np.int32))
 
 
-def _passes(basins: NDArray[np.int32], distance: NDArray[np.float32]) -> list[tuple[float, int, int]]:
-    """List the highest pass between each pair of neighbours, highest first: height and both basins."""
-    n = int(basins.max()) + 1
-    keys, heights = [], []
-    for axis in range(basins.ndim):
-        left = tuple(slice(None, -1) if a == axis else slice(None) for a in range(basins.ndim))
-        right = tuple(slice(1, None) if a == axis else slice(None) for a in range(basins.ndim))
-        one, other = basins[left], basins[right]
-        border = (one != other) & (one > 0) & (other > 0)
-        low, high = np.minimum(one, other)[border], np.maximum(one, other)[border]
-        keys.append(low.astype(np.int64) * n + high)
-        heights.append(np.minimum(distance[left], distance[right])[border])
-    key, height = np.concatenate(keys), np.concatenate(heights)
-    order = np.lexsort((-height, key))
-    key, height = key[order], height[order]
-    first = np.concatenate(([True], key[1:] != key[:-1])) if len(key) else np.zeros(0, bool)
-    key, height = key[first], height[first]
-    down = np.argsort(-height, kind="stable")
-    return [(float(height[i]), int(key[i] // n), int(key[i] % n)) for i in down]
+def _in_order(passes: Pairs, peaks: Ids) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """Give passes between the positions of peaks, highest first."""
+    one, other, height = passes
+    order = np.lexsort((other, one, -height))
+    return (
+        np.searchsorted(peaks, one[order]),
+        np.searchsorted(peaks, other[order]),
+        height[order].astype(np.float64),
+    )
 
 
 def _join(
-    heights: NDArray[np.float64], passes: list[tuple[float, int, int]], seed: float, prominence: float
+    heights: NDArray[np.float64], passes: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]], rule: Rule
 ) -> NDArray[np.intp]:
-    """Join basins over their passes; give for each the basin with the highest peak that it belongs to."""
-    parents = list(range(len(heights)))
+    """Give for each basin the one with the highest peak that it belongs to."""
+    parents, peaks = list(range(len(heights))), heights.tolist()
 
     def root(basin: int) -> int:
         while parents[basin] != basin:
@@ -88,11 +164,13 @@ def _join(
             basin = parents[basin]
         return basin
 
-    for height, one, other in passes:
-        a, b = root(one), root(other)
-        if a == b:
-            continue
-        lower, higher = (a, b) if heights[a] < heights[b] else (b, a)
-        if heights[lower] - height < prominence or heights[lower] <= seed:
-            parents[lower] = higher
+    for start in range(0, len(passes[0]), CHUNK):
+        chunk = (part[start : start + CHUNK].tolist() for part in passes)
+        for one, other, height in zip(*chunk, strict=True):
+            a, b = root(one), root(other)
+            if a == b:
+                continue
+            lower, higher = (a, b) if (peaks[a], a) < (peaks[b], b) else (b, a)
+            if peaks[lower] - height < rule.prominence or peaks[lower] <= rule.seed:
+                parents[lower] = higher
     return np.array([root(basin) for basin in range(len(parents))], dtype=np.intp)

@@ -135,8 +135,9 @@ class Instances:
         finest = min(sampling)
         sigma = [settings.smooth * finest / size for size in sampling]
         distance = ndimage.gaussian_filter(np.asarray(maps[1], dtype=np.float32), sigma)
-        labels = split_basins(distance, foreground, seed=settings.seed, prominence=settings.split)
-        return _drop_small(labels, settings.min_size)
+        return split_basins(
+            distance, foreground, seed=settings.seed, prominence=settings.split, min_size=settings.min_size
+        )
 
     def grid(self, start: DecodeSettings) -> list[DecodeSettings]:
         """Give the thresholds around the usual values."""
@@ -146,12 +147,3 @@ class Instances:
             for seed in (0.25, 0.35, 0.45, 0.55)
             for split in (0.08, 0.12, 0.16, 0.2, 0.26)
         ]
-
-
-def _drop_small(labels: NDArray[np.int32], min_size: int) -> NDArray[np.int32]:
-    """Remove objects below a size and number the rest 1..N."""
-    sizes = np.bincount(labels.ravel())
-    keep = sizes >= max(1, min_size)
-    keep[0] = False
-    numbers = np.cumsum(keep).astype(np.int32) * keep
-    return numbers[labels].astype(np.int32)
