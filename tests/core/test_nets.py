@@ -178,6 +178,15 @@ def test_config_when_a_value_is_unknown_then_is_refused(values):
         NetConfig.from_dict(values)
 
 
+def test_unet_when_it_changes_inside_then_its_weights_keep_the_names_that_models_on_disk_have():
+    names = build("unet", NetConfig(depth=1, base=1)).state_dict().keys()
+    norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    blocks = ("encoder.0", "encoder.1", "decoder.0")
+    convs = [f"{block}.{index}.weight" for block in blocks for index in (0, 3)]
+    norms = [f"{block}.{index}.{part}" for block in blocks for index in (1, 4) for part in norm]
+    assert names == {*convs, *norms, "head.weight", "head.bias"}
+
+
 def test_config_when_an_older_version_wrote_it_then_means_what_it_meant():
     new = {"block", "deep_supervision", "blocks"}
     old = {name: value for name, value in NetConfig(base=8).to_dict().items() if name not in new}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from napari_unet.core.base.catalogue import NETS
 from napari_unet.core.nets import build, preset
 from napari_unet.core.nets.config import NetConfig
 from napari_unet.core.nets.cost import count_cost
@@ -80,3 +83,15 @@ def test_cost_when_counted_then_is_the_sum_over_the_layers():
     assert cost.shape == (8, 8)
     assert cost.flop == 2 * (fine + coarse)
     assert cost.parameters == (9 + 1) * 2 + (18 + 2) + (36 + 2) + (18 + 1) + (9 + 1) + 2
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_docs_when_they_tell_what_a_network_costs_then_it_is_what_is_counted(name):
+    # The table of docs/networks.md is typed off the command line; this keeps it true.
+    page = Path(__file__).parents[2] / "docs" / "networks.md"
+    row = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith(f"| `{name}` |")][-1]
+    expected = []
+    for dims, size in ((2, 256), (3, 64)):
+        cost = count_cost(*preset(name, dims=dims, in_channels=1, out_channels=1), size)
+        expected += [f"{cost.parameters / 1e6:.2f}", f"{cost.flop / 1e9:.1f}"]
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == expected
