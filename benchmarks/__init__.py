@@ -16,6 +16,7 @@ BENCHMARKS = {
     "loop": "Fine-tuning on one corrected region",
     "nuclei": "The bundled model on images it has not seen",
     "hippocampus": "A 3D model trained from scratch",
+    "pretraining": "Pre-training on images without labels, with five annotated images",
     "architectures": "Every network and every loss with the same budget",
 }
 """Name of each benchmark, which is its module with a function ``run``, and what it is about in words."""
