@@ -9,11 +9,15 @@ doi:10.1109/TPAMI.2008.173. Pointers doubled from step to step: J. JáJá: An In
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.base.tiles import Tile
 from napari_unet.core.targets.facts import Parts, is_core, linear, with_nothing
+
+if TYPE_CHECKING:
+    from napari_unet.core.base.tiles import Tile
 
 
 def climb(height: NDArray[np.float32], tile: Tile, shape: tuple[int, ...]) -> Parts:

@@ -1,7 +1,7 @@
 """What a block knows of the objects that may leave it, and how blocks put together what they know.
 
-Blocks are never joined by comparing labels. Each says where the voxels at its faces lead; then every way can be followed
-to its end, through as many blocks as it takes.
+Blocks are never joined by comparing labels. Each says where the voxels at its faces lead; then every way can be
+followed to its end, through as many blocks as it takes.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class Facts:
     box : Box
         In the whole volume.
     ends, leads : (n,) int64
-        The voxels where ways end in a block of the box, and where each is known to lead: to itself if it is a peak, else
-        to another peak in the box or to a voxel outside of it.
+        The voxels where ways end in a block of the box, and where each is known to lead: to itself if it is a peak,
+        else to another peak in the box or to a voxel outside of it.
     heights : (n,) float32
         The value at each end.
     sizes : (n,) int64

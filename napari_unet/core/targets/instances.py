@@ -1,4 +1,4 @@
-"""Instances (cells, nuclei): foreground, distance to the boundary and vector to the centre; seeded watershed.
+"""Instances (cells, nuclei): foreground, distance to the boundary and vector to the centre; basins of the distance.
 
 References
 ----------
@@ -10,7 +10,7 @@ Learning Nuclei Segmentation in 3D Microscopy Images. MIDL 2020.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import edt
 import fastremap
@@ -22,11 +22,11 @@ from torch import Tensor
 
 from napari_unet.core.targets.base import CUT, DecodeSettings, Encoded, Term
 from napari_unet.core.targets.basins import split_basins
+from napari_unet.core.targets.blockwise import as_unit
+from napari_unet.core.targets.instances_blocks import smooth_distance
 
 SIZE_WEIGHT = (0.3, 3.0)
 """Bounds of an object's weight median size / size: small objects count as much as large ones, within reason."""
-
-FACES: dict[int, Literal[4, 6]] = {2: 4, 3: 6}
 
 
 class Instances:
@@ -115,12 +115,12 @@ class Instances:
         return torch.cat((logits[0:1].sigmoid(), logits[1:2].clamp(0, 1)))
 
     def decode(self, maps: NDArray[Any], settings: DecodeSettings, sampling: tuple[float, ...]) -> NDArray[np.int32]:
-        """Flood the foreground from the peaks of the smoothed distance.
+        """Cut the foreground into the basins of the smoothed distance, and join those that hardly stand out.
 
         Parameters
         ----------
-        maps : (2, [Z,] Y, X) float
-            From `maps`.
+        maps : (2, [Z,] Y, X)
+            From `maps`; unsigned integers hold 0 to the largest value of their type instead of 0 to 1.
         settings : DecodeSettings
             Thresholds.
         sampling : tuple of float
@@ -131,12 +131,13 @@ class Instances:
         array, ([Z,] Y, X), int32
             Objects numbered 1..N.
         """
-        foreground = np.asarray(maps[0] > settings.foreground)
-        finest = min(sampling)
-        sigma = [settings.smooth * finest / size for size in sampling]
-        distance = ndimage.gaussian_filter(np.asarray(maps[1], dtype=np.float32), sigma)
+        maps = as_unit(maps)
         return split_basins(
-            distance, foreground, seed=settings.seed, prominence=settings.split, min_size=settings.min_size
+            smooth_distance(maps[1], settings, sampling),
+            maps[0] > settings.foreground,
+            seed=settings.seed,
+            prominence=settings.split,
+            min_size=settings.min_size,
         )
 
     def grid(self, start: DecodeSettings) -> list[DecodeSettings]:

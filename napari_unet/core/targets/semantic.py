@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import cc3d
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_unet.core.targets.base import DecodeSettings, Encoded, Term
-
-FACES: dict[int, Literal[4, 6]] = {2: 4, 3: 6}
+from napari_unet.core.targets.blockwise import as_unit
+from napari_unet.core.targets.semantic_blocks import FACES, choose_classes
 
 
 class Semantic:
@@ -47,12 +47,7 @@ class Semantic:
         array, ([Z,] Y, X), int32
             0 background, 1..K; connected parts below the minimum size are removed.
         """
-        classes = 1 + np.argmax(maps[1:], axis=0).astype(np.int32)
-        # At the usual threshold this is the plain argmax; others trade missed against wrong foreground.
-        if settings.foreground == 0.5:
-            labels: NDArray[np.int32] = np.argmax(maps, axis=0).astype(np.int32)
-        else:
-            labels = np.where(1 - maps[0] > settings.foreground, classes, 0).astype(np.int32)
+        labels = choose_classes(as_unit(maps), settings)
         if settings.min_size > 1:
             parts = cc3d.connected_components(labels, connectivity=FACES[labels.ndim])
             small = np.bincount(parts.ravel()) < settings.min_size
