@@ -67,6 +67,8 @@ def test_choose_device_when_the_cpu_is_asked_for_then_is_taken_beside_a_gpu(mach
         ("fp32", "cpu", True, torch.float32),
         ("bf16", "cpu", False, torch.bfloat16),
         ("bf16", "mps", True, torch.float32),
+        ("fp16", "mps", True, torch.float32),
+        ("fp16", "cuda", True, torch.float16),
         ("auto", "cpu", True, torch.bfloat16),
         ("auto", "cpu", False, torch.float32),
         ("auto", "mps", True, torch.float32),
@@ -77,6 +79,12 @@ def test_choose_dtype_when_asked_then_uses_half_precision_only_where_it_helps(
 ):
     monkeypatch.setattr(device, "bf16_pays", lambda: pays)
     assert choose_dtype(precision, name) == dtype
+
+
+def test_choose_dtype_when_fp16_is_asked_for_on_a_processor_then_says_what_to_choose():
+    with pytest.raises(UserError, match="fp16") as caught:
+        choose_dtype("fp16", "cpu")
+    assert "bf16" in caught.value.hint
 
 
 @pytest.mark.parametrize(("slow", "fast", "pays"), [(1.0, 0.5, True), (1.0, 0.9, False), (1.0, 2.0, False)])

@@ -73,6 +73,12 @@ SCHEDULES: dict[str, str] = {
     "plateau": f"{_OPTIMISE}:plateau",
 }
 
+ENGINES: dict[str, str] = {
+    "torch": "napari_unet.core.pipeline.engine:Engine",
+    "openvino": "napari_unet.core.pipeline.openvino_engine:OpenVinoEngine",
+}
+"""What runs a trained network: a callable with the parameters and the interface of ``pipeline.engine.Engine``."""
+
 
 def look_up(table: Mapping[str, str], name: str, kind: str) -> Any:
     """Load what a name stands for.

@@ -76,15 +76,24 @@ def choose_dtype(precision: str, device: str) -> torch.dtype:
 
     Parameters
     ----------
-    precision : {"auto", "fp32", "bf16"}
+    precision : {"auto", "fp32", "bf16", "fp16"}
         What the user asked for.
     device : {"cpu", "cuda", "mps"}
         Where it runs. On MPS always float32: half precision has given wrong results there.
+
+    Raises
+    ------
+    UserError
+        When fp16 is asked for on a processor, whose convolutions are many times slower with it.
     """
     if precision == "fp32" or device == "mps":
         return torch.float32
     if precision == "bf16":
         return torch.bfloat16
+    if precision == "fp16":
+        if device == "cpu":
+            raise UserError("fp16 is for GPUs; the network runs on the CPU.", "Choose auto, fp32 or bf16.")
+        return torch.float16
     if device == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     return torch.bfloat16 if bf16_pays() else torch.float32

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from napari_unet.core.base.catalogue import AUGMENTS, LOSSES, NETS, OPTIMISERS, SCHEDULES
+from napari_unet.core.base.catalogue import AUGMENTS, ENGINES, LOSSES, NETS, OPTIMISERS, SCHEDULES
 from napari_unet.core.base.errors import UserError
 
 PRESET_NAMES = ("fast", "accurate", "classic-2015", "unet3d-2016")
@@ -83,8 +83,15 @@ class SegmentOptions:
     precision: str = _choice(
         "auto",
         "Precision",
-        "bf16 is two times faster where the processor has it; fp32 is exact.",
-        choices=("auto", "fp32", "bf16"),
+        "bf16 is two times faster where the processor has it; fp16 is for GPUs; fp32 is exact.",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        advanced=True,
+    )
+    engine: str = _choice(
+        "torch",
+        "Engine",
+        "What runs the network; openvino is faster in 3D on a CPU and has to be installed.",
+        choices=tuple(ENGINES),
         advanced=True,
     )
     device: str = _choice(
