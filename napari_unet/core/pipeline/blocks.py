@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import product
 from math import ceil
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +31,8 @@ BLOCKWISE: dict[str, Blockwise] = {"instances": InstanceBlocks(), "semantic": Se
 Write = Callable[[Box, NDArray[np.int32]], None]
 
 
-class Run(Protocol):
-    """Apply a function to many items and give the results in their order: `map`, or that of a pool of processes."""
-
-    def __call__(self, function: Callable[..., Any], /, *items: Iterable[Any]) -> Iterable[Any]:
-        """Give the results one after the other."""
+Run = Callable[..., Iterable[Any]]
+"""Apply a function to many items and give the results in their order: `map`, or that of a pool of processes."""
 
 
 def decode_blocks(

@@ -9,7 +9,6 @@ doi:10.1117/12.60650. The basins: see `core.targets.ascent`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,14 +95,13 @@ def find_passes(basins: Parts, height: NDArray[np.float32], tile: Tile, rule: Ru
     tuple of three arrays
         The numbers of both basins and the height, for every two neighbouring voxels.
     """
-    steps = [step for step in product((-1, 0, 1), repeat=height.ndim) if step > (0,) * height.ndim]
     numbers, heights = basins.numbers.ravel(), height.ravel()
-    found: list[list[NDArray[np.generic]]] = []
-    for here, there in borders(basins.numbers, tile.inner, steps):
-        one, other = numbers[here], numbers[there]
+    found: list[Pairs] = []
+    for here, there in borders(basins.numbers, tile.inner):
+        one, other = numbers[here].astype(np.int64), numbers[there].astype(np.int64)
         passes = np.minimum(heights[here], heights[there])
         keep = ~(rule.stands(basins.heights[one], passes) & rule.stands(basins.heights[other], passes))
-        found.append([one[keep], other[keep], passes[keep]])
+        found.append((one[keep], other[keep], passes[keep]))
     one, other, passes = (np.concatenate(part) for part in zip(*found, strict=True))
     return one, other, passes
 

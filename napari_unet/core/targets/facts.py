@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.base.tiles import Box, Tile
+from napari_unet.core.base.tiles import Box, Tile, shift
 
 Ids = NDArray[np.int64]
 """Linear indices of voxels in the whole volume: names that need no agreement between blocks."""
@@ -186,15 +186,25 @@ def _sorted(key: Ids, *others: NDArray[Any]) -> tuple[NDArray[Any], ...]:
     return key[order], *(other[order] for other in others)
 
 
-def borders(
-    numbers: NDArray[np.int32], inner: Box, steps: Sequence[tuple[int, ...]]
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Find pairs of voxels in different parts, the first in the core: linear indices in what is read, step by step."""
-    for step in steps:
-        first = tuple(
-            slice(max(s.start, -d), min(s.stop, n - d)) for s, d, n in zip(inner, step, numbers.shape, strict=True)
-        )
-        second = tuple(slice(s.start + d, s.stop + d) for s, d in zip(first, step, strict=True))
+def borders(numbers: NDArray[np.int32], inner: Box) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Find pairs of voxels in different parts that share a face.
+
+    Parameters
+    ----------
+    numbers : (*read,) int32
+        Of the parts; 0 background.
+    inner : Box
+        The core in it. The first voxel of a pair is always in there, so that each pair is found in one block only.
+
+    Yields
+    ------
+    pair of (n,) int
+        Linear indices of the voxels in what is read, axis by axis.
+    """
+    for axis, length in enumerate(numbers.shape):
+        step = tuple(int(a == axis) for a in range(numbers.ndim))
+        first = tuple(slice(s.start, min(s.stop, length - 1)) if d else s for s, d in zip(inner, step, strict=True))
+        second = shift(first, step)
         one, other = numbers[first], numbers[second]
         border = one != other
         border &= one > 0

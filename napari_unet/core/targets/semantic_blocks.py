@@ -44,8 +44,7 @@ class SemanticBlocks:
         classes = choose_classes(work.read(tile.read), work.settings)
         parts = _parts(classes, tile, work.shape)
         numbers, flat = parts.numbers.ravel(), classes.ravel()
-        steps = [tuple(row) for row in np.eye(len(core), dtype=int).tolist()]
-        here, there = (np.concatenate(side) for side in zip(*borders(parts.numbers, tile.inner, steps), strict=True))
+        here, there = (np.concatenate(side) for side in zip(*borders(parts.numbers, tile.inner), strict=True))
         same = flat[here] == flat[there]
         here, there = here[same], there[same]
         return gather(parts, tile, work.shape, (numbers[here], numbers[there], np.zeros(len(here), np.float32)))
@@ -63,7 +62,8 @@ def choose_classes(maps: NDArray[Any], settings: DecodeSettings) -> NDArray[np.i
     """Give every voxel its likeliest class, 0 where all classes together stay below the threshold: ([Z,] Y, X)."""
     # At the usual threshold this is the plain argmax; others trade missed against wrong foreground.
     if settings.foreground == 0.5:
-        return np.argmax(maps, axis=0).astype(np.int32)
+        likeliest: NDArray[np.int32] = np.argmax(maps, axis=0).astype(np.int32)
+        return likeliest
     classes = 1 + np.argmax(maps[1:], axis=0).astype(np.int32)
     return np.where(1 - maps[0] > settings.foreground, classes, 0).astype(np.int32)
 
