@@ -12,7 +12,7 @@ from napari_unet.core.base.errors import Cancelled, UserError
 from napari_unet.core.base.image import Image
 from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.metrics.instances import match_counts
-from napari_unet.core.pipeline import segment as module
+from napari_unet.core.pipeline import zoom
 from napari_unet.core.pipeline.engine import Engine
 from napari_unet.core.pipeline.segment import redecode, segment
 from napari_unet.core.store.models import Model, initial_model
@@ -90,7 +90,7 @@ def test_segment_when_rescaling_is_off_then_the_network_sees_the_image_as_it_is(
 
 def test_segment_when_the_first_pass_is_not_confirmed_then_nothing_is_rescaled(oracle, seen, monkeypatch):
     measured = iter([5.0, 40.0])
-    monkeypatch.setattr(module._Run, "_object_size", lambda *_: next(measured))
+    monkeypatch.setattr(zoom, "_object_size", lambda *_: next(measured))
     found = segment(oracle(), blobs().image, PLAIN)
     assert seen == [(96, 96)]
     assert found.notes == ()

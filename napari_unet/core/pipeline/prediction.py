@@ -1,0 +1,98 @@
+"""The kept output of a network, and labels from it: decoding again never runs the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.base.resize import resize_nearest
+from napari_unet.core.targets import DecodeSettings
+
+if TYPE_CHECKING:
+    from napari_unet.core.base.options import SegmentOptions
+    from napari_unet.core.store.models import Model
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The kept output of the network, from which labels are decoded again without running it.
+
+    Parameters
+    ----------
+    maps : tuple of (K, [Z,] Y, X) float16 arrays
+        One for each time point, values 0..1.
+    shape : tuple of int
+        Spatial shape of the labels, on the image's own grid.
+    sampling : tuple of float
+        Relative voxel size of the maps.
+    zoom : float
+        Voxels of the maps for one voxel of the image; at least 1.
+    smooth_zoom : float
+        Voxels of the maps for one that the network saw, along an axis; at least 1.
+    """
+
+    maps: tuple[NDArray[np.float16], ...] = field(repr=False)
+    shape: tuple[int, ...]
+    sampling: tuple[float, ...]
+    zoom: float = 1.0
+    smooth_zoom: float = 1.0
+
+
+def redecode(
+    model: Model, prediction: Prediction, options: SegmentOptions, *, has_time: bool = False
+) -> NDArray[np.int32]:
+    """Turn a kept prediction into labels with other settings; the network does not run.
+
+    Returns
+    -------
+    array, ([T,] [Z,] Y, X), int32
+    """
+    labels = decode(model, prediction, options)
+    return labels if has_time else labels[0]
+
+
+def decode(model: Model, prediction: Prediction, options: SegmentOptions) -> NDArray[np.int32]:
+    """Decode every time point; objects of different time points have different numbers: (T, [Z,] Y, X)."""
+    settings = chosen_settings(model.decode, options)
+    settings = replace(
+        settings,
+        smooth=settings.smooth * prediction.smooth_zoom,
+        min_size=round(settings.min_size * prediction.zoom),
+    )
+    out = np.zeros((len(prediction.maps), *prediction.shape), np.int32)
+    last = 0
+    for labels, maps in zip(out, prediction.maps, strict=True):
+        found = model.target.decode(maps, settings, prediction.sampling)
+        labels[...] = resize_nearest(found, prediction.shape)
+        if model.spec.target == "instances":
+            labels[labels > 0] += last
+            last = max(last, int(labels.max()))
+    return out
+
+
+def chosen_settings(tuned: DecodeSettings, options: SegmentOptions) -> DecodeSettings:
+    """Take the model's tuned settings, and the user's where there are any."""
+    return DecodeSettings(
+        foreground=tuned.foreground if options.threshold is None else options.threshold,
+        seed=tuned.seed,
+        split=tuned.split if options.split_threshold is None else options.split_threshold,
+        min_size=tuned.min_size if options.min_size is None else options.min_size,
+        smooth=tuned.smooth,
+    )
+
+
+def confidence(prediction: Prediction, labels: NDArray[np.int32], model: Model) -> NDArray[np.float32]:
+    """Give the mean foreground probability of each object, by its number."""
+    if model.spec.target != "instances":
+        return np.zeros(0, np.float32)
+    stack = labels if labels.ndim > len(prediction.shape) else labels[np.newaxis]
+    n = int(labels.max(initial=0)) + 1
+    total, count = np.zeros(n), np.zeros(n)
+    for frame, maps in zip(stack, prediction.maps, strict=True):
+        foreground = resize_nearest(maps[0], prediction.shape).ravel()
+        total += np.bincount(frame.ravel(), foreground, minlength=n)
+        count += np.bincount(frame.ravel(), minlength=n)
+    return (total / np.maximum(count, 1)).astype(np.float32)

@@ -1,0 +1,155 @@
+"""Run a model over boxes of one image: normalise, rescale, network over tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.normalise import Statistics, measure
+from napari_unet.core.base.progress import Progress, Report, within
+from napari_unet.core.base.resize import resize_linear
+from napari_unet.core.base.tiles import Box, full_box, grow
+from napari_unet.core.pipeline.channels import read_box, read_samples
+from napari_unet.core.pipeline.engine import Engine
+from napari_unet.core.pipeline.prediction import Prediction
+from napari_unet.core.pipeline.scale import object_diameter, sampling_of, zoomed_shape
+from napari_unet.core.pipeline.tiled import context, run_tiled
+
+if TYPE_CHECKING:
+    from napari_unet.core.base.image import Image
+    from napari_unet.core.base.options import SegmentOptions
+    from napari_unet.core.store.models import Model
+
+BLENDED = "Tiles are blended: this network's normalisation or attention looks at more than a tile."
+
+
+class Predictor:
+    """One image and one model: statistics are measured and the network is prepared once."""
+
+    def __init__(self, model: Model, image: Image, options: SegmentOptions) -> None:
+        self.model, self.image, self.options = model, image, options
+        self.engine = make_engine(model, options)
+        self.statistics: Statistics = measure(model.normalisation, read_samples(image, model.spec, options.channel))
+        self.is_blended = False
+        # The first pass over a small image has already computed what is asked for next.
+        self.kept: dict[tuple[tuple[int, ...], tuple[float, ...]], NDArray[np.float16]] = {}
+
+    def diameter(self, labels: NDArray[np.int32]) -> float | None:
+        """Measure the objects of ([T,] [Z,] Y, X) labels, in px of the image."""
+        dims = min(labels.ndim, self.image.dims)
+        sampling = sampling_of(self.image.voxel_size, self.image.dims)[-dims:]
+        frames = labels.reshape(-1, *labels.shape[labels.ndim - dims + 1 :])
+        return object_diameter(frames, sampling)
+
+    def predict(self, time: int, box: Box, factors: tuple[float, ...], report: Report) -> NDArray[np.float16]:
+        """Compute the maps of a box, on the finer of the network's grid and the image's: (K, [Z,] Y, X)."""
+        kept = self.kept.get((_key(time, box), factors))
+        if kept is not None:
+            report(Progress(1, 1))
+            return kept
+        shape = self.image.spatial_shape
+        needed = (0,) * len(shape) if box == full_box(shape) else self._per_axis(context_of(self.engine), 0)
+        margin = tuple(round(h / f) for h, f in zip(needed, factors, strict=True))
+        # On the pooling grid of the whole image, so that a box gives what the whole image gives there.
+        outer = tuple(
+            slice(s.start - s.start % m, s.stop)
+            for s, m in zip(grow(box, margin, shape), self._per_axis(self.model.net_config.multiple(), 1), strict=True)
+        )
+        read = read_box(self.image, self.model.spec, self.options.channel, time, outer)
+        crop = self.statistics.apply(read)
+        size = zoomed_shape(crop.shape[1:], factors)
+        maps = self._maps(resize_linear(crop, size), report)
+        finest = tuple(max(n, m) for n, m in zip(size, crop.shape[1:], strict=True))
+        if finest != size:
+            maps = resize_linear(maps, finest).astype(np.float16)
+        scale = [n / m for n, m in zip(finest, crop.shape[1:], strict=True)]
+        inner = tuple(
+            slice(round((b.start - o.start) * s), round((b.stop - o.start) * s))
+            for b, o, s in zip(box, outer, scale, strict=True)
+        )
+        return maps[(slice(None), *inner)]
+
+    def _per_axis(self, of_network: tuple[int, ...], of_planes: int) -> tuple[int, ...]:
+        """Give a figure of the network for each axis of the image."""
+        return (of_planes, *of_network) if self.image.dims > self.model.spec.dims else of_network
+
+    def _maps(self, volume: NDArray[np.float32], report: Report) -> NDArray[np.float16]:
+        """Run the network over (C, [Z,] Y, X); a 2D network over each plane."""
+        if volume.ndim - 1 == self.model.spec.dims:
+            return self._tiles(volume, report)
+        n = volume.shape[1]
+        planes = [self._tiles(volume[:, z], within(report, z / n, (z + 1) / n)) for z in range(n)]
+        return np.stack(planes, axis=1)
+
+    def _tiles(self, volume: NDArray[np.float32], report: Report) -> NDArray[np.float16]:
+        target = self.model.target
+        out: list[NDArray[np.float16]] = []
+
+        def write(core: Box, logits: Any) -> None:
+            maps = target.maps(logits).cpu().numpy()
+            if not out:
+                out.append(np.zeros((maps.shape[0], *volume.shape[1:]), np.float16))
+            out[0][(slice(None), *core)] = maps
+
+        options = self.options
+        if run_tiled(self.engine, volume, write, tile=options.tile, halo=options.halo, report=report):
+            self.is_blended = True
+        return check_finite(out[0], self.model)
+
+    def prediction(self, maps: tuple[NDArray[np.float16], ...], box: Box, factors: Sequence[float]) -> Prediction:
+        """Put the maps together with what decoding needs to know of their grid."""
+        return make_prediction(maps, tuple(s.stop - s.start for s in box), self.image, factors)
+
+    def keep(self, time: int, box: Box, factors: tuple[float, ...], maps: NDArray[np.float16]) -> None:
+        """Remember the maps of a box, in case they are asked for again."""
+        self.kept[_key(time, box), factors] = maps
+
+
+def make_prediction(
+    maps: tuple[NDArray[np.float16], ...], shape: tuple[int, ...], image: Image, factors: Sequence[float]
+) -> Prediction:
+    """Say of maps what decoding needs to know of their grid, which is `factors` times finer or coarser than `shape`."""
+    sampling = sampling_of(image.voxel_size, image.dims)
+    zoom = float(np.prod([max(1.0, f) for f in factors]))
+    finer = tuple(s / max(1.0, f) for s, f in zip(sampling, factors, strict=True))
+    relative = tuple(s / min(finer) for s in finer)
+    return Prediction(maps, shape, relative, zoom, max(1.0, 1 / min(factors)))
+
+
+def check_finite(maps: NDArray[np.float16], model: Model) -> NDArray[np.float16]:
+    """Refuse maps that are not numbers.
+
+    Raises
+    ------
+    UserError
+        When the network overflowed, or its weights are broken.
+    """
+    if not np.isfinite(maps).all():
+        raise UserError(
+            f"The model '{model.spec.name}' gave values that are not numbers.", "Choose fp32, or another model."
+        )
+    return maps
+
+
+def context_of(engine: Engine) -> tuple[int, ...]:
+    """Give the context that a box of an image gets, in voxels: what a U-Net of its depth sees where all is seen."""
+    return context(engine) or tuple(6 * m for m in engine.config.multiple())
+
+
+def make_engine(model: Model, options: SegmentOptions) -> Engine:
+    """Prepare a model's network as the options want it."""
+    return Engine(
+        model.build(),
+        model.net_config,
+        net=model.spec.net,
+        device=options.device,
+        precision=options.precision,
+    )
+
+
+def _key(time: int, box: Box) -> tuple[int, ...]:
+    return (time, *(edge for part in box for edge in (part.start, part.stop)))
