@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from superqt import QCollapsible
 
 from napari_unet.app import commands, library, planning
 from napari_unet.app.commands import Training
@@ -157,12 +156,3 @@ def test_models_when_one_is_only_pre_trained_then_it_cannot_be_used_to_segment(
 def test_pretrain_when_there_is_no_image_then_says_so(dock: UNetWidget, told: Told) -> None:
     dock.train.new.pretrain.click()
     assert "no image" in told.errors[0]
-
-
-def test_plan_when_it_is_long_then_no_line_of_it_is_cut_off(segmented: UNetWidget, qtbot: QtBot) -> None:
-    dock, words = segmented, segmented.train.new.words
-    dock.tabs.setCurrentIndex(2)
-    for fold in dock.train.findChildren(QCollapsible):
-        fold.expand()
-    words.say("\n".join(f"Decision {n}: " + "a reason in many words, " * 5 for n in range(9)))
-    qtbot.waitUntil(lambda: words.width() < 400 and words.height() >= words.heightForWidth(words.width()))
