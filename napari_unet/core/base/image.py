@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.lazy import Key, read, rearrange
+from napari_unet.core.base.sample import is_sampled, pick_boxes
+from napari_unet.core.base.tiles import Box, full_box
 
 AXES = "TCZYX"
 SPATIAL_AXES = "ZYX"
@@ -20,8 +24,8 @@ class Image:
 
     Parameters
     ----------
-    data : array (numpy, dask, zarr)
-        Real intensities; one array axis for each letter of `axes`.
+    data : array (numpy, dask, zarr, memory map)
+        Real intensities; one array axis for each letter of `axes`. Read only where it is asked.
     axes : str
         A subset of ``TCZYX`` in that order; ``Y`` and ``X`` are always there.
     voxel_size : tuple of float, µm, or None
@@ -110,19 +114,49 @@ class Image:
         -------
         array, (C, [Z,] Y, X), the image's dtype
             Read into memory; a view where the image is a numpy array.
+
+        Raises
+        ------
+        ReadError
+            When what is stored is damaged.
         """
-        data = self.data
-        if "T" in self.axes:
-            data = data[time]
-        array = np.asarray(data)
+        return self.box(time, full_box(self.spatial_shape))
+
+    def box(self, time: int, box: Box, channel: int | None = None) -> NDArray[Any]:
+        """Read one box of one time point, and nothing else.
+
+        Parameters
+        ----------
+        time : int
+            0 where the image has no time axis.
+        box : Box
+            One slice for each spatial axis.
+        channel : int or None
+            Read this one only; None reads all.
+
+        Returns
+        -------
+        array, (C, *box), the image's dtype
+            Read into memory; a view where the image is a numpy array.
+
+        Raises
+        ------
+        ReadError
+            When what is stored there is damaged.
+        """
+        channels = slice(None) if channel is None else slice(channel, channel + 1)
+        parts: dict[str, int | slice] = {"T": time, "C": channels, **dict(zip(self.spatial_axes, box, strict=True))}
+        key: Key = tuple(parts[a] for a in self.axes)
+        array = read(self.data, key, self.name)
         return array if "C" in self.axes else array[np.newaxis]
 
     def plane(self, index: int) -> Image:
-        """Take one Z plane as a 2D image (a view)."""
+        """Take one Z plane as a 2D image (a view; nothing is read)."""
         at = self.axes.index("Z")
         size = None if self.voxel_size is None else self.voxel_size[1:]
-        key = (slice(None),) * at + (index,)
-        return replace(self, data=self.data[key], axes=self.axes.replace("Z", ""), voxel_size=size)
+        key = tuple(index if i == at else slice(None) for i in range(len(self.axes)))
+        data = rearrange(self.data, key)
+        return replace(self, data=data, axes=self.axes.replace("Z", ""), voxel_size=size)
 
     def describe(self) -> str:
         """Say the axes in words: ``Z 64, Y 512, X 512, 0.5 x 0.2 x 0.2 µm, 1 channel``."""
@@ -148,13 +182,41 @@ def check_axes(axes: str) -> None:
         raise UserError(f"The axes '{axes}' cannot be used.", "Use letters of TCZYX, in this order, with Y and X.")
 
 
+def samples(image: Image, channel: int | None = None) -> Iterator[NDArray[Any]]:
+    """Read what stands for the image in checks and statistics, in bounded memory.
+
+    Parameters
+    ----------
+    image : Image
+        In memory, or lazy.
+    channel : int or None
+        Read this one only; None reads all.
+
+    Yields
+    ------
+    array, (C, [Z,] Y, X)
+        Every time point, one after the other. Of a large lazy image boxes of 4 M voxels in all, spread
+        over space and time, always the same ones; no stored block is read twice.
+    """
+    if not is_sampled(image.data):
+        for time in range(image.n_times):
+            yield image.box(time, full_box(image.spatial_shape), channel)
+        return
+    chunks = getattr(image.data, "chunks", None)
+    edges = dict(zip(image.axes, chunks, strict=True)) if chunks else {}
+    shape = (image.n_times, *image.spatial_shape)
+    for moment, *box in pick_boxes(shape, [edges.get(a, 1) for a in "T" + image.spatial_axes]):
+        yield image.box(moment.start, tuple(box), channel)
+
+
 def check_image(image: Image) -> None:
     """Refuse an image that no network can segment.
 
     Parameters
     ----------
     image : Image
-        Checked once, where it enters; reads every time point once.
+        Checked once, where it enters. Every time point is read once; of a large lazy image only `samples` are, so that
+        NaN elsewhere in it are found later, or not at all.
 
     Raises
     ------
@@ -173,13 +235,14 @@ def check_image(image: Image) -> None:
     if min(image.spatial_shape[-2:]) < 2:
         raise UserError(f"{name} is {image.spatial_shape} voxels: too small to segment.", "Use at least 2 x 2 voxels.")
     lowest, highest = np.inf, -np.inf
-    for time in range(image.n_times):
-        volume = image.volume(time)
-        low, high = float(volume.min()), float(volume.max())
+    for part in samples(image):
+        low, high = float(part.min()), float(part.max())
         if not (np.isfinite(low) and np.isfinite(high)):
             raise UserError(f"{name} holds NaN or infinite values.", "Replace them, for example with numpy.nan_to_num.")
         lowest, highest = min(lowest, low), max(highest, high)
     if lowest == highest:
+        looked = " that was looked at" if is_sampled(image.data) else ""
         raise UserError(
-            f"{name} is constant: every voxel is {lowest:g}.", "Choose another channel, or check how it was saved."
+            f"{name} is constant: every voxel{looked} is {lowest:g}.",
+            "Choose another channel, or check how it was saved.",
         )

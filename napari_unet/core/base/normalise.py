@@ -61,7 +61,8 @@ def measure(normalisation: Normalisation, volumes: Iterable[NDArray[Any]]) -> St
     normalisation : Normalisation
         How to measure.
     volumes : iterable of (C, [Z,] Y, X) arrays
-        The time points of one image.
+        The time points of one image; of an image that is too large to be read whole, its
+        `napari_unet.core.base.image.samples`, which take no more memory however large it is.
 
     Returns
     -------

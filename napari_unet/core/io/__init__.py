@@ -1,63 +1,45 @@
-"""Read images, read and write labels: one file for each format, one line for each suffix.
+"""Read images, read and write labels: one file for each format, one line of `formats` for each suffix.
 
 An image comes with its axes and its voxel size in µm where the file tells them. What a file leaves open and would
-change the result is asked for by a `UserError`, never guessed. Labels are written on the grid of their image; those of
-a PNG or JPEG become a TIFF, because neither holds a voxel size and 8 bit are too few for many objects.
+change the result is asked for by a `UserError`, never guessed. zarr and large TIFF and .npy files are not read at once
+but where they are asked. Labels are written on the grid of their image; those of a PNG or JPEG become a TIFF, because
+neither holds a voxel size and 8 bit are too few for many objects.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_unet.core.base.errors import ReadError, UserError
-from napari_unet.core.base.files import write_atomic
-from napari_unet.core.io import nifti, npy, png, tiff
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.io import tiff
 from napari_unet.core.io.axes import settle
-from napari_unet.core.io.guard import reading
+from napari_unet.core.io.formats import READERS, WRITERS, by_suffix, read_stored
 from napari_unet.core.io.labels import as_labels, smallest
-from napari_unet.core.io.paths import find_files, stem, suffix
+from napari_unet.core.io.levels import choose_level
+from napari_unet.core.io.paths import find_files, location, stem, suffix
+from napari_unet.core.io.zarr_write import create_labels, finish_labels, open_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from napari_unet.core.base.image import Image
-    from napari_unet.core.io.stored import Stored
-
-READERS: dict[str, Callable[[Path], Stored]] = {
-    ".tif": tiff.read,
-    ".tiff": tiff.read,
-    ".ome.tif": tiff.read,
-    ".ome.tiff": tiff.read,
-    ".png": png.read,
-    ".jpg": png.read,
-    ".jpeg": png.read,
-    ".nii": nifti.read,
-    ".nii.gz": nifti.read,
-    ".npy": npy.read,
-}
-
-WRITERS: dict[str, Callable[[NDArray[np.integer], Image | None, str], bytes]] = {
-    ".tif": tiff.write_labels,
-    ".tiff": tiff.write_labels,
-    ".ome.tif": tiff.write_labels,
-    ".ome.tiff": tiff.write_labels,
-    ".nii": nifti.write_labels,
-    ".nii.gz": nifti.write_labels,
-    ".npy": npy.write_labels,
-}
-
 __all__ = [
     "READERS",
     "WRITERS",
+    "create_labels",
     "expand",
+    "finish_labels",
     "label_path",
+    "open_labels",
     "read_image",
     "read_labels",
+    "read_levels",
     "stem",
     "suffix",
     "write_image",
@@ -65,24 +47,33 @@ __all__ = [
 ]
 
 
-def read_image(path: str | Path, axes: str | None = None, voxel_size: Sequence[float] | None = None) -> Image:
+def read_image(
+    path: str | Path,
+    axes: str | None = None,
+    voxel_size: Sequence[float] | None = None,
+    *,
+    at_least: Sequence[float] | None = None,
+) -> Image:
     """Read an image with its axes and voxel size.
 
     Parameters
     ----------
     path : str or Path
-        TIFF, OME-TIFF, ImageJ TIFF, PNG, JPEG, NIfTI or .npy.
+        TIFF, OME-TIFF, ImageJ TIFF, PNG, JPEG, NIfTI, .npy, OME-Zarr or zarr; of zarr also an address, such as
+        ``https://...`` or ``s3://...``, and a part of a store, such as ``plate.zarr/A/1/0``.
     axes : str or None
         One letter of ``TCZYX`` for each axis of the array, in the array's order (that of a NIfTI is read as ``TZYX``, x
         last); wins over the file. None takes them from the file.
     voxel_size : sequence of float, µm, or None
         One for each spatial axis, in the order ``ZYX``; wins over the file.
+    at_least : sequence of float, µm, or None
+        One for each spatial axis: of a pyramid, take the coarsest level that is as fine as this. None takes the finest.
 
     Returns
     -------
     Image
         Named after the file. Axes of length 1 are left out, unless `axes` names them; colours come first, without
-        alpha.
+        alpha. Of zarr and large TIFF and .npy files nothing is read yet.
 
     Raises
     ------
@@ -92,8 +83,17 @@ def read_image(path: str | Path, axes: str | None = None, voxel_size: Sequence[f
         When the format is unknown, or the file does not tell its axes.
     """
     path = Path(path)
-    stored = _read(path)
-    return settle(stored, stem(path), str(path), axes, voxel_size)
+    stored = read_stored(path)
+    if at_least is not None:
+        stored = choose_level(stored, at_least)
+    return settle(stored, stem(path), location(path), axes, voxel_size)
+
+
+def read_levels(path: str | Path) -> list[Image]:
+    """Read an image with its pyramid, the finest level first; see `read_image`."""
+    path = Path(path)
+    stored = read_stored(path)
+    return [settle(one, stem(path), location(path), None, None) for one in (stored, *stored.coarser)]
 
 
 def read_labels(path: str | Path) -> NDArray[np.signedinteger]:
@@ -117,7 +117,7 @@ def read_labels(path: str | Path) -> NDArray[np.signedinteger]:
         When it holds colours, channels, fractions or negative numbers.
     """
     path = Path(path)
-    return as_labels(_read(path), path)
+    return as_labels(read_stored(path), path)
 
 
 def write_labels(path: str | Path, labels: NDArray[np.integer], like: Image | None = None) -> Path:
@@ -126,7 +126,7 @@ def write_labels(path: str | Path, labels: NDArray[np.integer], like: Image | No
     Parameters
     ----------
     path : str or Path
-        TIFF, OME-TIFF, NIfTI or .npy; see `label_path`.
+        TIFF, OME-TIFF, NIfTI, .npy or OME-Zarr (see also `create_labels`); see `label_path`.
     labels : integer array, ([T,] [Z,] Y, X)
         Written in the smallest integer type that holds them.
     like : Image or None
@@ -143,15 +143,15 @@ def write_labels(path: str | Path, labels: NDArray[np.integer], like: Image | No
         When the format cannot be written, the labels do not fit the image, or the disk refuses.
     """
     path = Path(path)
-    writer = WRITERS.get(suffix(path))
-    if writer is None:
-        raise UserError(f"Labels cannot be written as '{path.name}'.", f"Use one of {', '.join(WRITERS)}.")
+    write = by_suffix(WRITERS, path, f"Labels cannot be written as '{path.name}'.")
     if like is not None and labels.shape != like.label_shape:
         raise UserError(
             f"The labels have the shape {labels.shape}, the image '{like.name}' {like.label_shape}.",
             "Write labels on the grid of their image.",
         )
-    return _write(path, writer(smallest(labels), like, suffix(path)))
+    with _writing(path):
+        write(path, smallest(labels), like)
+    return path
 
 
 def write_image(path: str | Path, image: Image) -> Path:
@@ -177,7 +177,9 @@ def write_image(path: str | Path, image: Image) -> Path:
     path = Path(path)
     if READERS.get(suffix(path)) is not tiff.read:
         raise UserError(f"Images cannot be written as '{path.name}'.", "Use .tif or .ome.tif.")
-    return _write(path, tiff.write_image(image))
+    with _writing(path):
+        tiff.write_image(path, image)
+    return path
 
 
 def label_path(folder: str | Path, image: str | Path) -> Path:
@@ -188,17 +190,18 @@ def label_path(folder: str | Path, image: str | Path) -> Path:
 
 
 def expand(inputs: Sequence[str | Path]) -> list[Path]:
-    """List the image files that files, folders and patterns name.
+    """List the images that files, folders, addresses and patterns name.
 
     Parameters
     ----------
     inputs : sequence of str or Path
-        A folder stands for the readable files right inside it; a pattern may hold ``*``, ``?`` and ``**``.
+        A folder stands for the readable files right inside it; a ``.zarr`` folder is one image, and so is an address; a
+        pattern may hold ``*``, ``?`` and ``**``.
 
     Returns
     -------
     list of Path
-        Sorted by name, each file once.
+        Sorted by name, each once. `Path` leaves one slash of the two in an address: whatever reads knows that.
 
     Raises
     ------
@@ -208,22 +211,12 @@ def expand(inputs: Sequence[str | Path]) -> list[Path]:
     return find_files(inputs, tuple(READERS))
 
 
-def _read(path: Path) -> Stored:
-    reader = READERS.get(suffix(path))
-    if reader is None:
-        raise UserError(f"The format of '{path.name}' is not known.", f"Use one of {', '.join(READERS)}.")
-    if not path.is_file():
-        raise ReadError(f"There is no file '{path}'.", "Check its name and folder.")
-    with reading(path):
-        return reader(path)
-
-
-def _write(path: Path, data: bytes) -> Path:
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, data)
+        yield
     except OSError as error:
         raise UserError(
             f"'{path}' cannot be written: {error.strerror or error}.", "Check the folder and its free space."
         ) from error
-    return path

@@ -8,12 +8,11 @@ import numpy as np
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.image import AXES, Image
+from napari_unet.core.base.lazy import native, rearrange
 from napari_unet.core.io.stored import SAMPLES, UNKNOWN, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
 
 def settle(stored: Stored, name: str, source: str, axes: str | None, voxel_size: Sequence[float] | None) -> Image:
@@ -50,26 +49,29 @@ def settle(stored: Stored, name: str, source: str, axes: str | None, voxel_size:
             f"'{name}' has the axes {names} {data.shape}; only {AXES} can be used, each once.",
             "Save the part that is wanted, or name the axes with --axes.",
         )
-    if not data.dtype.isnative:  # torch takes no swapped bytes
-        data = data.astype(data.dtype.newbyteorder("="))
     order = sorted(range(len(names)), key=lambda i: AXES.index(names[i]))
     final = "".join(names[i] for i in order)
     size = tuple(voxel_size) if voxel_size is not None else _size(stored.voxel_size, final)
-    return Image(data.transpose(order), final, size, name, source, rgb)
+    return Image(native(rearrange(data, _all(data), order)), final, size, name, source, rgb)
 
 
-def squeeze(data: NDArray[Any], names: str, keep: str = "") -> tuple[NDArray[Any], str]:
+def squeeze(data: Any, names: str, keep: str = "") -> tuple[Any, str]:
     """Leave out the axes of length 1, but never Y or X, the last two where no axis has a name, or those to `keep`."""
-    plane = range(data.ndim - 2, data.ndim) if set(names) == {UNKNOWN} else ()
+    n = len(names)
+    plane = range(n - 2, n) if set(names) == {UNKNOWN} else ()
     kept = [i for i, n in enumerate(names) if data.shape[i] != 1 or n in "YX" + keep or i in plane]
-    index = tuple(slice(None) if i in kept else 0 for i in range(data.ndim))
-    return data[index], "".join(names[i] for i in kept)
+    key = tuple(slice(None) if i in kept else 0 for i in range(n))
+    return rearrange(data, key), "".join(names[i] for i in kept)
+
+
+def _all(data: Any) -> tuple[slice, ...]:
+    return (slice(None),) * len(data.shape)
 
 
 def _with_colours(stored: Stored) -> Stored:
     if stored.colours is None:
         return stored
-    return Stored(stored.colours[stored.data], stored.axes + SAMPLES, stored.voxel_size)
+    return Stored(stored.colours[stored.data], stored.axes + SAMPLES, stored.voxel_size)  # palettes are read whole
 
 
 def _named(names: str, shape: tuple[int, ...], axes: str, name: str) -> str:
@@ -92,7 +94,7 @@ def _named(names: str, shape: tuple[int, ...], axes: str, name: str) -> str:
     )
 
 
-def _guessed(names: str, data: NDArray[Any], name: str) -> str:
+def _guessed(names: str, data: Any, name: str) -> str:
     """Name the axes that the file leaves open where only one meaning is left; ask otherwise."""
     if UNKNOWN not in names:
         return names
@@ -117,19 +119,22 @@ def _guessed(names: str, data: NDArray[Any], name: str) -> str:
     )
 
 
-def _colour_first(data: NDArray[Any], names: str, name: str) -> tuple[NDArray[Any], str, bool]:
+def _colour_first(data: Any, names: str, name: str) -> tuple[Any, str, bool]:
     """Make colour samples the channels, without alpha."""
     if SAMPLES not in names:
         return data, names, False
     at = names.index(SAMPLES)
-    rest, data = names.replace(SAMPLES, ""), np.moveaxis(data, at, 0)
+    rest, n = names.replace(SAMPLES, ""), data.shape[at]
     if "C" in rest:
         raise UserError(f"'{name}' has colours and channels.", "Save its channels as separate images.")
-    n = len(data)
+    key: list[int | slice] = list(_all(data))
     if n <= 2:  # gray, with or without alpha
-        return data[0], rest, False
+        key[at] = 0
+        return rearrange(data, tuple(key)), rest, False
+    first = [at, *(i for i in range(len(names)) if i != at)]
     # More than four samples are no colours of a screen but channels of a camera.
-    return (data[:3], "C" + rest, True) if n <= 4 else (data, "C" + rest, False)
+    key[at] = slice(0, 3) if n <= 4 else slice(None)
+    return rearrange(data, tuple(key), first), "C" + rest, n <= 4
 
 
 def _size(known: dict[str, float], axes: str) -> tuple[float, ...] | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import psutil  # type: ignore[import-untyped]  # published without types
 
 from napari_unet.core.base.errors import ReadError, UserError
+from napari_unet.core.io.paths import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +37,26 @@ def reading(path: Path) -> Iterator[None]:
         reason = str(error).strip().splitlines()
         raise ReadError(
             f"'{path.name}' cannot be read: {reason[0][:200] if reason else type(error).__name__}.",
-            "It is damaged, cut short or of another format: copy or export it once more.",
+            "Check its address and the network."
+            if is_url(path)
+            else "It is damaged, cut short or of another format: copy or export it once more.",
         ) from error
+
+
+def check_chunk(path: Path, n_bytes: int) -> None:
+    """Refuse a lazy image of which not even one block fits into the free memory: one byte needs the whole block.
+
+    Raises
+    ------
+    ReadError
+        Names both sizes.
+    """
+    free = free_memory()
+    if n_bytes > MEMORY_SHARE * free:
+        raise ReadError(
+            f"'{path.name}' lies in blocks of {n_bytes / 2**30:.1f} GiB; {free / 2**30:.1f} GiB of memory are free.",
+            "Save it in smaller chunks or tiles, if it is not damaged.",
+        )
 
 
 def free_memory() -> int:

@@ -8,7 +8,9 @@ import numpy as np
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.image import AXES
+from napari_unet.core.base.lazy import is_lazy, read
 from napari_unet.core.io.axes import squeeze
+from napari_unet.core.io.guard import check_memory
 from napari_unet.core.io.stored import SAMPLES
 
 if TYPE_CHECKING:
@@ -37,9 +39,10 @@ def as_labels(stored: Stored, path: Path) -> NDArray[np.signedinteger]:
     Raises
     ------
     UserError
-        When it holds colours, channels, fractions or negative numbers.
+        When it holds colours, channels, fractions or negative numbers, or does not fit into the memory.
     """
     data, names = squeeze(stored.data, stored.axes)
+    data = _in_memory(data, path)
     if SAMPLES in names or "C" in names:
         raise UserError(
             f"'{path.name}' has channels (shape {data.shape}); labels have none.",
@@ -55,6 +58,12 @@ def as_labels(stored: Stored, path: Path) -> NDArray[np.signedinteger]:
         raise UserError(f"'{path.name}' holds fractions; labels are whole numbers.", "Is this a probability map?")
     order = sorted(range(len(names)), key=lambda i: AXES.find(names[i]))
     return whole.transpose(order) if set(names) <= set(AXES) else whole
+
+
+def _in_memory(data: Any, path: Path) -> NDArray[Any]:
+    if is_lazy(data):
+        check_memory(path, int(np.prod(data.shape, dtype=object)) * np.dtype(data.dtype).itemsize)
+    return read(data, (slice(None),) * len(data.shape), path.name)
 
 
 def smallest(labels: NDArray[Any]) -> NDArray[np.integer]:

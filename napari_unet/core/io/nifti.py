@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.files import write_atomic
 from napari_unet.core.io.guard import check_memory, reading
 from napari_unet.core.io.paths import suffix
 from napari_unet.core.io.stored import Stored
@@ -25,24 +26,12 @@ UM_BY_UNIT = {"unknown": MM, "meter": 1e6, "mm": MM, "micron": 1.0}  # what give
 
 
 def read(path: Path) -> Stored:
-    """Read a NIfTI-1 or NIfTI-2 file.
-
-    Parameters
-    ----------
-    path : Path
-        An existing ``.nii`` or ``.nii.gz``.
+    """Read a NIfTI-1 or NIfTI-2 file, ``.nii`` or ``.nii.gz`` (see `Reader`).
 
     Returns
     -------
     Stored
         Axes reversed to ``[C][T]ZYX``; values with the header's slope and intercept, as float32 where those apply.
-
-    Raises
-    ------
-    ReadError
-        When it claims more than the memory.
-    UserError
-        When it holds colours, or more than five axes.
     """
     image = _load(path)
     stored_type = image.header.get_data_dtype()
@@ -89,23 +78,18 @@ def read_affine(path: str | Path) -> NDArray[np.float64]:
         return affine[np.ix_(order, order)]
 
 
-def write_labels(labels: NDArray[np.integer], like: Image | None, kind: str) -> bytes:
-    """Encode labels as NIfTI on the grid of their image.
+def write_labels(path: Path, labels: NDArray[np.integer], like: Image | None) -> None:
+    """Write labels as NIfTI on the grid of their image; the same labels give the same bytes.
 
     Parameters
     ----------
+    path : Path
+        ``.nii.gz`` is compressed.
     labels : array of uint8, uint16 or uint32, ([T,] [Z,] Y, X)
         Written as uint8, int16 or int32: other tools do not read 16-bit types without a sign everywhere.
     like : Image or None
         Where its source is a NIfTI file, the header with both affines (qform and sform) and their codes is taken from
         there; otherwise the voxel size makes the affine.
-    kind : str
-        ``.nii.gz`` is compressed.
-
-    Returns
-    -------
-    bytes
-        The whole file; the same labels give the same bytes.
 
     Raises
     ------
@@ -116,7 +100,7 @@ def write_labels(labels: NDArray[np.integer], like: Image | None, kind: str) -> 
     origin = _origin(like)
     image = _on_grid(array, origin) if origin is not None else _new_grid(array, like)
     data: bytes = image.to_bytes()
-    return gzip.compress(data, compresslevel=6, mtime=0) if kind == ".nii.gz" else data
+    write_atomic(path, gzip.compress(data, compresslevel=6, mtime=0) if suffix(path) == ".nii.gz" else data)
 
 
 def _signed(labels: NDArray[np.integer]) -> NDArray[np.integer]:

@@ -19,25 +19,7 @@ PALETTE_ENTRIES = 256
 
 
 def read(path: Path) -> Stored:
-    """Read a PNG or JPEG.
-
-    Parameters
-    ----------
-    path : Path
-        An existing file.
-
-    Returns
-    -------
-    Stored
-        ``YX`` or ``YXS``. Colours of 16 bit for each channel are read as 8 bit.
-
-    Raises
-    ------
-    ReadError
-        When it claims more than the memory.
-    UserError
-        When it holds CMYK.
-    """
+    """Read a PNG or JPEG (see `Reader`): ``YX`` or ``YXS``; colours of 16 bit for each channel as 8 bit."""
     with warnings.catch_warnings():
         # Pillow warns of large pictures; the memory is asked here, and its hard limit stays.
         warnings.simplefilter("ignore", Picture.DecompressionBombWarning)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,8 +30,15 @@ TO_UM = {
     "inch": 25400.0,
     "in": 25400.0,
     "m": 1e6,
+    "picometer": 1e-6,
+    "angstrom": 1e-4,
+    "centimeter": 1e4,
+    "meter": 1e6,
 }
-"""Names of lengths, in small letters, as OME-TIFF and ImageJ write them."""
+"""Names of lengths, in small letters, as OME-TIFF, ImageJ and OME-Zarr write them."""
+
+LAZY_BYTES = 2**30
+"""A file that holds more is read where it is asked, if its format allows that."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Stored:
 
     Parameters
     ----------
-    data : array
+    data : array (numpy, memory map, zarr)
         In the file's own order.
     axes : str
         One letter for each axis: ``TCZYX``, ``S`` for colour samples, ``?`` where the file does not say, any other
@@ -47,6 +56,8 @@ class Stored:
         By axis; only those that the file tells.
     colours : array, (n, 3), or None
         The palette, where the values are numbers of colours.
+    coarser : tuple of Stored
+        The coarser levels of a pyramid, the finest of them first.
 
     Raises
     ------
@@ -54,15 +65,30 @@ class Stored:
         When there is not one letter for each axis: the file contradicts itself.
     """
 
-    data: NDArray[Any]
+    data: Any
     axes: str
     voxel_size: dict[str, float] = field(default_factory=dict)
     colours: NDArray[np.uint8] | None = None
+    coarser: tuple[Stored, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that every axis has its letter."""
-        if len(self.axes) != self.data.ndim:
+        if len(self.axes) != len(self.data.shape):
             raise ValueError(f"it announces the axes '{self.axes}' and holds an array of shape {self.data.shape}")
+
+
+Reader = Callable[[Path], Stored]
+"""Reads the image at an existing path.
+
+Raises
+------
+ReadError
+    When it claims more than the memory, or is cut short.
+UserError
+    When it holds what an image here cannot be, or several images.
+Exception
+    Anything else that the bytes of a broken file bring about; `napari_unet.core.io.guard.reading` makes it a ReadError.
+"""
 
 
 def length_um(value: object, unit: object) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -13,8 +13,12 @@ import numpy as np
 import tifffile
 
 from napari_unet.core.base.errors import ReadError, UserError
+from napari_unet.core.base.files import write_atomic
+from napari_unet.core.io import tiff_lazy
 from napari_unet.core.io.guard import check_memory
-from napari_unet.core.io.stored import UNKNOWN, Stored, length_um
+from napari_unet.core.io.paths import suffix
+from napari_unet.core.io.stored import LAZY_BYTES, Stored, length_um
+from napari_unet.core.io.tiff_lazy import known_axes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,41 +35,35 @@ _LOG = logging.getLogger("tifffile")
 
 
 def read(path: Path) -> Stored:
-    """Read the first series of a TIFF at full resolution.
-
-    Parameters
-    ----------
-    path : Path
-        An existing file.
+    """Read the first series of a TIFF; one that is large lazily, with its pyramid (see `Reader`).
 
     Returns
     -------
     Stored
         Axes and voxel size from OME-XML, ImageJ's or tifffile's metadata, or from the resolution tags where they can
         be trusted.
-
-    Raises
-    ------
-    ReadError
-        When it is cut short, or claims more than the memory.
-    UserError
-        When it holds several images of the same kind, or CMYK.
     """
-    with _complete_chain(path), tifffile.TiffFile(path) as file:
+    with _complete_chain(path), ExitStack() as opened:
+        file = opened.enter_context(tifffile.TiffFile(path))
         series = file.series[0]
         alike = [s for s in file.series if s.shape == series.shape and s.dtype == series.dtype]
         if len(alike) > 1:
             raise UserError(
                 f"'{path.name}' holds {len(alike)} images of the shape {series.shape}.", "Save them as separate files."
             )
-        check_memory(path, series.nbytes)
         page = series.keyframe
+        is_large = series.nbytes > LAZY_BYTES and page.photometric != tifffile.PHOTOMETRIC.PALETTE
+        if not is_large:
+            check_memory(path, series.nbytes)
         _check_complete(path, file, series)
         if page.photometric == tifffile.PHOTOMETRIC.SEPARATED:
             raise UserError(f"'{path.name}' holds the printing colours CMYK.", "Convert it to RGB.")
-        axes = "".join(a if a in "TCZYXS" else UNKNOWN if a in "IQ" else a for a in series.axes)
-        data = np.asarray(series.asarray())
-        return Stored(data, axes, _voxel_size(file, page), _palette(page))
+        size = _voxel_size(file, page)
+        if is_large:
+            stored = tiff_lazy.read(path, file, series, size)
+            opened.pop_all()  # the file stays open as long as its image
+            return stored
+        return Stored(np.asarray(series.asarray()), known_axes(series.axes), size, _palette(page))
 
 
 @contextmanager
@@ -151,39 +149,35 @@ def _ome_size(xml: str) -> dict[str, float]:
     return {a: v for a, v in sizes.items() if v is not None}
 
 
-def write_labels(labels: NDArray[np.integer], like: Image | None, kind: str) -> bytes:
-    """Encode labels as compressed TIFF.
+def write_labels(path: Path, labels: NDArray[np.integer], like: Image | None) -> None:
+    """Write labels as compressed TIFF.
 
     Parameters
     ----------
+    path : Path
+        A plain ``.tif`` carries ImageJ's metadata, which Fiji opens by itself, where ImageJ has the type; ``.ome.tif``
+        and 32-bit labels carry OME-XML.
     labels : array of uint8, uint16 or uint32
         As the image's label axes.
     like : Image or None
         Gives axes and voxel size.
-    kind : str
-        Suffix of the file. A plain ``.tif`` carries ImageJ's metadata, which Fiji opens by itself, where ImageJ has the
-        type; ``.ome.tif`` and 32-bit labels carry OME-XML.
-
-    Returns
-    -------
-    bytes
-        The whole file.
     """
     axes = like.label_axes if like is not None else "TZYX"[-labels.ndim :]
     size = dict(zip(like.spatial_axes, like.voxel_size, strict=True)) if like is not None and like.voxel_size else {}
-    if kind.startswith(".ome") or labels.dtype == np.uint32:
-        return _ome_bytes(labels, axes, size)
+    if suffix(path).startswith(".ome") or labels.dtype == np.uint32:
+        write_atomic(path, _ome_bytes(labels, axes, size))
+        return
     metadata: dict[str, Any] = {"axes": axes, "unit": "um" if size else "pixel"}
     if "Z" in size:
         metadata["spacing"] = size["Z"]
     resolution = (1 / size["X"], 1 / size["Y"]) if size else None
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, labels, imagej=True, compression="zlib", resolution=resolution, metadata=metadata)
-    return buffer.getvalue()
+    write_atomic(path, buffer.getvalue())
 
 
-def write_image(image: Image) -> bytes:
-    """Encode an image as compressed OME-TIFF; see `napari_unet.core.io.write_image`."""
+def write_image(path: Path, image: Image) -> None:
+    """Write an image as compressed OME-TIFF; see `napari_unet.core.io.write_image`."""
     data, axes = np.asarray(image.data), image.axes
     if data.dtype == bool:
         data = data.astype(np.uint8)
@@ -195,7 +189,7 @@ def write_image(image: Image) -> bytes:
         at = axes.index("C")
         data, axes = np.moveaxis(data, at, -1), axes.replace("C", "") + "S"
     size = dict(zip(image.spatial_axes, image.voxel_size, strict=True)) if image.voxel_size else {}
-    return _ome_bytes(data, axes, size)
+    write_atomic(path, _ome_bytes(data, axes, size))
 
 
 def _ome_bytes(data: NDArray[Any], axes: str, size: dict[str, float]) -> bytes:
