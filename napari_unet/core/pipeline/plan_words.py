@@ -193,7 +193,7 @@ def _norm(plan: Plan, why: Decisions) -> str:
 
 
 def _batch(plan: Plan, why: Decisions) -> str:
-    text = f"Batch: {_count(plan.batch, 'patch')}".replace("patchs", "patches")
+    text = f"Batch: {plan.batch} patch{'es' * (plan.batch != 1)}"
     if why.options.batch:
         return f"{text}, chosen by you."
     return f"{text}: {plan.batch * prod(plan.patch) / 1e6:.2g} million voxels in a step."

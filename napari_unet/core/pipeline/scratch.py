@@ -11,6 +11,7 @@ from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.normalise import Normalisation
 from napari_unet.core.base.progress import Report, silent, within
 from napari_unet.core.nets import preset
+from napari_unet.core.pipeline.distributed import from_first
 from napari_unet.core.pipeline.evaluate import score
 from napari_unet.core.pipeline.fine_tune import augment_for
 from napari_unet.core.pipeline.fingerprint import look_at
@@ -163,7 +164,8 @@ def train_new(
     UserError
         When the samples cannot be trained on, or no weights can be taken from `start`.
     """
-    plan = make_plan(samples, options) if options.net == "plan" else None
+    # Several processes may find different amounts of free memory, but have to train the same network.
+    plan = from_first(lambda: make_plan(samples, options)) if options.net == "plan" else None
     spec = describe_data(samples, options, name, plan=plan, start=start)
     held = list(samples[::10]) if len(samples) >= ENOUGH_TO_VALIDATE else []
     teachers = [sample for sample in samples if not any(sample is other for other in held)]
