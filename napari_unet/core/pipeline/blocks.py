@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import product
-from math import ceil
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -16,12 +14,13 @@ from napari_unet.core.base.progress import Progress, Report, silent
 from napari_unet.core.base.tiles import Box, grow
 from napari_unet.core.targets.basins import Numbering, join
 from napari_unet.core.targets.blockwise import Blockwise, Maps, Work
-from napari_unet.core.targets.facts import Facts, Rule, merge
 from napari_unet.core.targets.instances_blocks import InstanceBlocks
+from napari_unet.core.targets.merging import plan_blocks, put_together
 from napari_unet.core.targets.semantic_blocks import SemanticBlocks
 
 if TYPE_CHECKING:
     from napari_unet.core.targets.base import DecodeSettings
+    from napari_unet.core.targets.facts import Facts
 
 T = TypeVar("T")
 
@@ -89,32 +88,15 @@ def decode_blocks(
     work = Work(maps, settings, sampling)
     boxes = list(plan_blocks(work.shape, block))
     n = len(boxes)
-    facts = run(partial(look, work, target), boxes)
-    numbering = number_objects(_counted(facts, report, 0, 2 * n, "looking at"), work, target, block)
+    facts = _counted(run(partial(look, work, target), boxes), report, 2 * n)
+    numbering = number_objects(facts, work, target, block)
     rest = [box for box in boxes if not is_done(box)]
     needed = (needed_by(box, numbering, work.shape) for box in rest)
     painted = run(partial(paint, work, target), rest, needed)
-    counted = _counted(painted, report, 2 * n - len(rest), 2 * n, "painting")
-    for box, labels in zip(rest, counted, strict=True):
+    for number, (box, labels) in enumerate(zip(rest, painted, strict=True), 2 * n - len(rest) + 1):
         write(box, labels)
+        report(Progress(number, 2 * n, "writing objects"))
     return numbering.n_objects
-
-
-def plan_blocks(shape: tuple[int, ...], block: tuple[int, ...]) -> Iterator[Box]:
-    """Cut a volume into blocks, the last along each axis as small as what is left.
-
-    Raises
-    ------
-    UserError
-        When the block has other axes than the volume, or none of its voxels.
-    """
-    if len(block) != len(shape) or min(block) < 1:
-        raise UserError(
-            f"Blocks of {block} voxels do not fit maps of {shape}.", "Give one number above 0 for each axis."
-        )
-    starts = (range(0, n, b) for n, b in zip(shape, block, strict=True))
-    for corner in product(*starts):
-        yield tuple(slice(s, min(s + b, n)) for s, b, n in zip(corner, block, shape, strict=True))
 
 
 def look(work: Work, target: str, box: Box) -> Facts | None:
@@ -146,9 +128,8 @@ def number_objects(facts: Iterable[Facts | None], work: Work, target: str, block
     Needs about 60 bytes for each basin (about one for each object) and, for the faces of one row of blocks and of the
     layers of blocks so far, 16 bytes for each voxel of the foreground.
     """
-    counts = tuple(ceil(n / b) for n, b in zip(work.shape, block, strict=True))
     rule = _blockwise(target).rule(work.settings)
-    known = _put_together(iter(facts), counts, work.shape, rule)
+    known = put_together(facts, work.shape, block, rule)
     if known is None:
         return Numbering(np.zeros(0, np.int64), np.zeros(0, np.int32))
     return join(known, rule, work.settings.min_size)
@@ -163,22 +144,11 @@ def needed_by(box: Box, numbering: Numbering, shape: tuple[int, ...]) -> Numberi
     return numbering.between(int(first), int(last))
 
 
-def _put_together(
-    facts: Iterator[Facts | None], counts: tuple[int, ...], shape: tuple[int, ...], rule: Rule
-) -> Facts | None:
-    """Merge along the last axis first: a row of blocks, then a layer of rows, then the volume."""
-    if not counts:
-        return next(facts)
-    parts = [_put_together(facts, counts[1:], shape, rule) for _ in range(counts[0])]
-    known = [part for part in parts if part is not None]
-    return merge(known, shape, rule) if known else None
-
-
-def _counted(results: Iterable[T], report: Report, start: int, total: int, doing: str) -> Iterator[T]:
-    """Report after each result."""
-    for number, result in enumerate(results, start + 1):
+def _counted(results: Iterable[T], report: Report, total: int) -> Iterator[T]:
+    """Report each result."""
+    for number, result in enumerate(results, 1):
+        report(Progress(number, total, "finding objects"))
         yield result
-        report(Progress(number, total, f"{doing} blocks"))
 
 
 def _blockwise(target: str) -> Blockwise:

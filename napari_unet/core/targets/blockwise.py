@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.base.tiles import Box, Tile, grow, shift
-
 if TYPE_CHECKING:
+    from napari_unet.core.base.tiles import Box
     from napari_unet.core.targets.base import DecodeSettings
     from napari_unet.core.targets.basins import Numbering
     from napari_unet.core.targets.facts import Facts, Rule
@@ -80,9 +79,3 @@ def as_unit(maps: NDArray[Any]) -> NDArray[Any]:
     if maps.dtype.kind != "u":
         return maps
     return maps.astype(np.float32) / np.float32(np.iinfo(maps.dtype).max)
-
-
-def surround(core: Box, margin: tuple[int, ...], shape: tuple[int, ...]) -> Tile:
-    """Put a margin around a block, cut where the volume ends."""
-    read = grow(core, margin, shape)
-    return Tile(core, read, shift(core, tuple(-s.start for s in read)))

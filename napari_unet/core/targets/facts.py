@@ -6,7 +6,7 @@ followed to its end, through as many blocks as it takes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,65 +127,6 @@ def gather(parts: Parts, tile: Tile, shape: tuple[int, ...], passes: Pairs) -> F
     return Facts(tile.core, ends, ends, parts.heights[used], sizes[used], found, ports, parts.ends[core[at_face]])
 
 
-def merge(parts: Sequence[Facts], shape: tuple[int, ...], rule: Rule) -> Facts:
-    """Put together what is known in boxes that fill a larger box.
-
-    Parameters
-    ----------
-    parts : sequence of Facts
-        In any order.
-    shape : tuple of int
-        The whole volume.
-    rule : Rule
-        To leave out passes that join nothing.
-
-    Returns
-    -------
-    Facts
-        Ways are followed through all of the boxes; the faces between them are forgotten.
-    """
-    sides = zip(*(part.box for part in parts), strict=True)
-    box = tuple(slice(min(s.start for s in side), max(s.stop for s in side)) for side in sides)
-    ports, behind = _sorted(*(np.concatenate([getattr(f, name) for f in parts]) for name in ("ports", "behind")))
-    behind = _follow(ports, behind)
-    names = ("ends", "leads", "heights", "sizes")
-    ends, leads, heights, sizes = _sorted(*(np.concatenate([getattr(f, name) for f in parts]) for name in names))
-    one, other, height = (np.concatenate([f.passes[i] for f in parts]) for i in range(3))
-    one, other = _replace(one, ports, behind), _replace(other, ports, behind)
-    stands = np.ones(len(one), bool)
-    for side in (one, other):
-        found, at = find(side, ends)
-        # A voxel outside of the box is no higher than the peak that it leads to: nothing is left out too early.
-        stands[found] &= rule.stands(heights[at], height[found])
-        stands &= found
-    keep = (one != other) & ~stands
-    outside = _at_faces(ports, box, shape)
-    return Facts(
-        box,
-        ends,
-        _replace(leads, ports, behind),
-        heights,
-        sizes,
-        highest(one[keep], other[keep], height[keep]),
-        ports[outside],
-        behind[outside],
-    )
-
-
-def _follow(ports: Ids, behind: Ids) -> Ids:
-    """Follow the ways from port to port to their ends, twice as far each time."""
-    while True:
-        further = _replace(behind, ports, behind)
-        if np.array_equal(further, behind):
-            return behind
-        behind = further
-
-
-def _sorted(key: Ids, *others: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    order = np.argsort(key)
-    return key[order], *(other[order] for other in others)
-
-
 def borders(numbers: NDArray[np.int32], inner: Box) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Find pairs of voxels in different parts that share a face.
 
@@ -243,14 +184,6 @@ def highest(one: Ids, other: Ids, height: NDArray[np.float32]) -> Pairs:
     return low[first], high[first], height[first]
 
 
-def _replace(ids: Ids, known: Ids, by: Ids) -> Ids:
-    """Replace the ids that are known (sorted) and leave the others."""
-    found, at = find(ids, known)
-    ids = ids.copy()
-    ids[found] = by[at]
-    return ids
-
-
 def find(ids: Ids, known: Ids) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
     """Tell which ids are among the known (sorted) ones, and where those are."""
     if not len(known):
@@ -276,14 +209,3 @@ def _faces(box: Box, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         if part.stop < length:
             along[-1] = True
     return faces
-
-
-def _at_faces(ids: Ids, box: Box, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Tell which voxels of a box have neighbours outside of it."""
-    out = np.zeros(len(ids), bool)
-    for index, part, length in zip(np.unravel_index(ids, shape), box, shape, strict=True):
-        if part.start > 0:
-            out |= index == part.start
-        if part.stop < length:
-            out |= index == part.stop - 1
-    return out

@@ -10,12 +10,13 @@ from scipy import ndimage
 
 from napari_unet.core.base.tiles import Box, Tile, shift
 from napari_unet.core.targets.ascent import climb
-from napari_unet.core.targets.basins import Numbering, find_passes
-from napari_unet.core.targets.blockwise import Work, surround
-from napari_unet.core.targets.facts import Facts, Parts, Rule, gather
+from napari_unet.core.targets.basins import Numbering, know
+from napari_unet.core.targets.facts import Facts, Parts, Rule
+from napari_unet.core.targets.merging import surround
 
 if TYPE_CHECKING:
     from napari_unet.core.targets.base import DecodeSettings
+    from napari_unet.core.targets.blockwise import Work
 
 TRUNCATE = 4.0
 """Sigmas at which the smoothing ends."""
@@ -31,7 +32,7 @@ class InstanceBlocks:
     def look(self, work: Work, core: Box) -> Facts:
         """Find the basins of a block, and the passes between them and to those of its neighbours."""
         tile, height, basins = _climb(work, core)
-        return gather(basins, tile, work.shape, find_passes(basins, height, tile, self.rule(work.settings)))
+        return know(basins, height, tile, work.shape, self.rule(work.settings))
 
     def paint(self, work: Work, core: Box, numbering: Numbering) -> NDArray[np.int32]:
         """Find the basins again and give each its object's number."""

@@ -8,7 +8,6 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.targets.blockwise import Work, surround
 from napari_unet.core.targets.facts import (
     EVERYTHING,
     Facts,
@@ -20,11 +19,13 @@ from napari_unet.core.targets.facts import (
     linear,
     with_nothing,
 )
+from napari_unet.core.targets.merging import surround
 
 if TYPE_CHECKING:
     from napari_unet.core.base.tiles import Box, Tile
     from napari_unet.core.targets.base import DecodeSettings
     from napari_unet.core.targets.basins import Numbering
+    from napari_unet.core.targets.blockwise import Work
 
 FACES: dict[int, Literal[4, 6]] = {2: 4, 3: 6}
 
