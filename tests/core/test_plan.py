@@ -18,10 +18,10 @@ from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.base.tiles import round_up
 from napari_unet.core.nets import build
 from napari_unet.core.nets.config import NetConfig
-from napari_unet.core.pipeline import plan as planning
 from napari_unet.core.pipeline.cost import step_seconds, training_bytes
 from napari_unet.core.pipeline.fingerprint import look_at
-from napari_unet.core.pipeline.plan import context, make_plan, target_voxel_size, topology
+from napari_unet.core.pipeline.plan import make_plan
+from napari_unet.core.pipeline.topology import SMALLEST_MAP, context, target_voxel_size, topology
 from napari_unet.core.store.training_set import Sample, load_samples
 from tests.core.phantoms import blobs
 
@@ -53,7 +53,7 @@ def test_make_plan_when_given_any_data_then_patch_and_memory_are_within_bounds(s
     typical = np.median([one.image.spatial_shape for one in samples], axis=0).astype(int)
     for edge, size, multiple in zip(plan.patch, typical, plan.config.multiple(), strict=True):
         assert edge % multiple == 0
-        assert edge <= round_up(max(int(size), 2 * planning.SMALLEST_MAP), multiple)
+        assert edge <= round_up(max(int(size), 2 * SMALLEST_MAP), multiple)
     assert plan.memory == training_bytes(plan.net, plan.config, plan.patch, plan.batch) <= free * GIB
     assert plan.batch >= 2
     with torch.device("meta"):
@@ -71,7 +71,7 @@ def test_topology_when_given_any_voxels_then_maps_stay_large_and_voxels_become_c
     seen = np.ones(3, int)
     for stride, kernel in zip(strides, kernels, strict=True):
         pooled = np.array(stride) == 2
-        assert (maps[pooled] >= 2 * planning.SMALLEST_MAP).all()
+        assert (maps[pooled] >= 2 * SMALLEST_MAP).all()
         assert voxels[pooled].max() < 2 * voxels[pooled].min()
         assert (np.array(kernel) >= seen).all()
         assert set(np.array(kernel)[voxels < 2 * voxels.min()]) == {3}
