@@ -90,5 +90,5 @@ def test_choose_dtype_when_fp16_is_asked_for_on_a_processor_then_says_what_to_ch
 @pytest.mark.parametrize(("slow", "fast", "pays"), [(1.0, 0.5, True), (1.0, 0.9, False), (1.0, 2.0, False)])
 def test_bf16_pays_when_the_self_test_runs_then_follows_the_times(monkeypatch, slow, fast, pays):
     times = {torch.float32: slow, torch.bfloat16: fast}
-    monkeypatch.setattr(device, "_fastest", lambda _, image: times[image.dtype])
+    monkeypatch.setattr(device, "convolution_seconds", times.__getitem__)
     assert bf16_pays.__wrapped__() is pays

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import pairwise
 
 import numpy as np
@@ -15,10 +16,12 @@ from napari_unet.core.base.catalogue import NETS
 from napari_unet.core.base.errors import Cancelled, UserError
 from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.nets.config import NetConfig
-from napari_unet.core.pipeline import tiled
+from napari_unet.core.pipeline import ladder, tiled
 from napari_unet.core.pipeline.blend import blend, plan_axis
 from napari_unet.core.pipeline.engine import Engine
+from napari_unet.core.pipeline.grid import read_mirrored
 from napari_unet.core.pipeline.halo import exact_halo
+from napari_unet.core.pipeline.reuse import constant_values
 from napari_unet.core.pipeline.segment import BLENDED, segment
 from napari_unet.core.pipeline.tiled import default_tile, run_tiled
 from napari_unet.core.store.models import initial_model
@@ -42,7 +45,8 @@ class Double:
     """An engine that computes in float64, so that only true differences are seen."""
 
     def __init__(self, config, seed=0, net="unet"):
-        self.config, self.device, self.dtype = config, torch.device("cpu"), torch.float64
+        self.net, self.config, self.device, self.dtype = net, config, torch.device("cpu"), torch.float64
+        self.notes = []
         self.network = lived_in(config, seed, net).double()
         self.halo = exact_halo(net, config)
 
@@ -210,14 +214,23 @@ class Small:
 
     def __init__(self, engine, limit, error):
         self.engine, self.limit, self.error = engine, limit, error
-        self.config, self.device, self.dtype, self.halo = engine.config, engine.device, engine.dtype, engine.halo
+        self.net, self.config, self.halo = engine.net, engine.config, engine.halo
+        self.device, self.dtype, self.notes = engine.device, engine.dtype, []
         self.failed = 0
+
+    def lower_precision(self):
+        return False
 
     def __call__(self, batch):
         if batch[0, 0].numel() > self.limit:
             self.failed += 1
             raise self.error
         return self.engine(batch)
+
+
+@pytest.fixture(autouse=True)
+def _fresh():
+    ladder.forget_tiles()
 
 
 ERRORS = [
@@ -271,3 +284,146 @@ def test_default_tile_when_memory_is_short_then_is_smaller(monkeypatch):
 
 def test_free_bytes_when_asked_then_is_a_plausible_number():
     assert 2**20 < memory.free_bytes() < 2**50
+
+
+# --- order, constant tiles, lazy arrays ---
+
+
+def test_tiled_when_a_region_is_looked_at_then_its_tiles_come_first_and_each_as_soon_as_it_is_done():
+    engine, log = Double(NetConfig(base=2, depth=1)), []
+    look = (slice(70, 90), slice(100, 120))
+
+    def write(box, logits):
+        log.append(box)
+
+    def report(progress):
+        assert len(log) == progress.done
+
+    run_tiled(engine, noise(128, 128), write, tile=32, first=look, report=report)
+    gaps = [sum(max(0, f.start - b.stop, b.start - f.stop) ** 2 for f, b in zip(look, box, strict=True)) for box in log]
+    assert gaps == sorted(gaps)
+    assert gaps[0] == 0
+    assert len(log) == 16
+
+
+class Counted(Double):
+    """An engine that counts its tiles."""
+
+    n_calls = 0
+
+    def __call__(self, batch):
+        self.n_calls += 1
+        return super().__call__(batch)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_tiled_when_most_of_the_volume_is_one_value_then_is_the_same_with_less_work(dims):
+    config = NetConfig(dims=dims, base=2, depth=1)
+    volume = np.full((1, *(16, 160, 128)[-dims:]), 0.25, np.float32)
+    volume[..., 20:24, 30:34] = 1
+    plain, counted = Double(config), Counted(config)
+    whole = run(plain, volume, tile=10_000)
+    np.testing.assert_allclose(run(counted, volume, tile=16), whole, atol=1e-10)
+    n_tiles = 10 * 8
+    assert counted.n_calls < n_tiles / 2
+
+
+def test_tiled_when_one_channel_varies_then_no_tile_counts_as_constant():
+    config = NetConfig(in_channels=2, base=2, depth=1)
+    volume = np.concatenate([np.zeros((1, 64, 64), np.float32), noise(64, 64)])
+    counted = Counted(config)
+    run(counted, volume, tile=16)
+    assert counted.n_calls == 16
+
+
+@pytest.mark.parametrize(
+    ("tile", "values"),
+    [
+        (np.zeros((1, 4, 4)), (0.0,)),
+        (np.stack([np.zeros((4, 4)), np.ones((4, 4))]), (0.0, 1.0)),
+        (np.eye(4)[None], None),
+        (np.pad(np.zeros((1, 4, 4)), ((0, 0), (0, 1), (0, 0)), constant_values=1), None),
+        (np.full((1, 4, 4), np.nan), None),
+    ],
+)
+def test_constant_values_when_a_tile_is_looked_at_then_every_voxel_counts(tile, values):
+    assert constant_values(tile.astype(np.float32)) == values
+    assert constant_values(np.asfortranarray(tile, np.float32)) == values
+
+
+class Lazy:
+    """An array that can only be sliced, as those on disk."""
+
+    def __init__(self, array, fail_at=None):
+        self.array, self.fail_at, self.n_reads, self.threads = array, fail_at, 0, set()
+
+    @property
+    def shape(self):
+        return self.array.shape
+
+    def __getitem__(self, index):
+        assert all(isinstance(part, slice) for part in index)
+        self.threads.add(threading.current_thread())
+        self.n_reads += 1
+        if self.n_reads == self.fail_at:
+            raise OSError("the disk is gone")
+        return self.array[index]
+
+
+@pytest.mark.parametrize("kind", ["2D", "valid", "3D"])
+def test_tiled_when_the_volume_is_lazy_then_is_read_in_another_thread_and_gives_the_same(kind):
+    config = KINDS[kind]
+    volume = noise(*(61, 50) if config.dims == 2 else (9, 20, 31))
+    lazy = Lazy(volume)
+    np.testing.assert_array_equal(run(Double(config), lazy, tile=16), run(Double(config), volume, tile=16))
+    assert lazy.n_reads > 1
+    assert threading.current_thread() not in lazy.threads
+
+
+@pytest.mark.parametrize("at_fault", ["reader", "network", "writer", "report"])
+def test_tiled_when_something_fails_midway_then_it_is_raised_and_no_thread_is_left(at_fault):
+    error = Cancelled() if at_fault == "report" else OSError("the disk is gone")
+    engine, log = Counted(DEEP), []
+
+    def fail_third(name):
+        log.append(name)
+        if name == at_fault and log.count(name) == 3:
+            raise error
+
+    class Failing(Counted):
+        def __call__(self, batch):
+            fail_third("network")
+            return super().__call__(batch)
+
+    engine = Failing(DEEP)
+    before = threading.active_count()
+    with pytest.raises(type(error)):
+        run_tiled(
+            engine,
+            Lazy(noise(128, 128), 3 if at_fault == "reader" else None),
+            lambda *_: fail_third("writer"),
+            tile=16,
+            report=lambda _: fail_third("report"),
+        )
+    assert threading.active_count() == before
+    assert engine.n_calls <= 6  # of 64 tiles
+
+
+def test_tiled_when_memory_runs_out_on_a_lazy_volume_then_tiles_get_smaller():
+    engine, volume = Double(DEEP), noise(150, 90)
+    small = Small(engine, 90 * 90, ERRORS[0])
+    np.testing.assert_allclose(run(small, Lazy(volume)), run(engine, volume, tile=10_000), atol=1e-10)
+    assert small.failed
+
+
+@given(
+    length=st.integers(1, 12),
+    start=st.integers(-30, 20),
+    size=st.integers(1, 40),
+)
+def test_read_mirrored_when_a_box_reaches_beyond_then_is_what_numpy_pads(length, start, size):
+    volume = np.arange(length, dtype=np.float32)[None]
+    before, after = max(0, -start), max(0, start + size - length)
+    padded = np.pad(volume, ((0, 0), (before, after)), mode="reflect" if length > 1 else "edge")
+    found = read_mirrored(Lazy(volume), (slice(start, start + size),))
+    np.testing.assert_array_equal(found, padded[:, start + before : start + before + size])

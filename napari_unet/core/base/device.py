@@ -102,12 +102,36 @@ def choose_dtype(precision: str, device: str) -> torch.dtype:
 @cache
 def bf16_pays() -> bool:
     """Test on this processor whether bf16 convolutions are faster; once per process, about 50 ms."""
-    conv = nn.Conv2d(32, 32, 3, padding=1).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
-    image = torch.rand(1, 32, 192, 192).to(memory_format=torch.channels_last)
+    return convolution_seconds(torch.float32) >= BF16_MUST_GAIN * convolution_seconds(torch.bfloat16)
+
+
+def convolution_seconds(dtype: torch.dtype, channels: int = 32, size: int = 192, dims: int = 2) -> float:
+    """Time a convolution of 3 px on this processor: CPU seconds, the best of a few.
+
+    Parameters
+    ----------
+    dtype : dtype
+        What it computes with.
+    channels, size, dims : int
+        Of its input and output.
+    """
+    conv = (nn.Conv2d if dims == 2 else nn.Conv3d)(channels, channels, 3, padding=1, bias=False).eval()
+    layout = torch.channels_last if dims == 2 else torch.channels_last_3d
+    image = torch.rand(1, channels, *(size,) * dims).to(dtype).to(memory_format=layout)
     with torch.inference_mode():
-        slow = _fastest(conv, image)
-        fast = _fastest(conv.bfloat16(), image.bfloat16())
-    return slow >= BF16_MUST_GAIN * fast
+        return _fastest(conv.to(dtype).to(memory_format=layout), image)  # type: ignore[call-overload]  # missing in the stubs
+
+
+def convolution_flop(channels: int = 32, size: int = 192, dims: int = 2) -> int:
+    """Count what `convolution_seconds` computes, a multiplication and an addition as two."""
+    return 2 * channels * channels * int(3**dims) * int(size**dims)
+
+
+@cache
+def flop_per_second() -> float:
+    """Measure what this processor computes in a second with all of torch's threads, as fast as it can."""
+    dtype = torch.bfloat16 if bf16_pays() else torch.float32
+    return convolution_flop() / convolution_seconds(dtype) * torch.get_num_threads()
 
 
 def _fastest(conv: nn.Module, image: torch.Tensor) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,30 @@ from napari_unet.core.pipeline.halo import Halo, exact_halo
 
 if TYPE_CHECKING:
     from napari_unet.core.nets.config import NetConfig
+
+
+class Runner(Protocol):
+    """What tiles are run with: `Engine`, or another of the catalogue's ``ENGINES`` with its parameters."""
+
+    net: str
+    config: NetConfig
+    device: torch.device
+    dtype: torch.dtype
+    notes: list[str]
+    """What was given up for want of memory, in words; see ``pipeline.ladder``."""
+
+    @property
+    def halo(self) -> Halo | None:
+        """Give the context that tiles need, see ``exact_halo``; measured when it is first asked for."""
+
+    def lower_precision(self) -> bool:
+        """Compute in half precision from now on; False where it cannot be lower."""
+
+    def move_to_cpu(self) -> None:
+        """Compute on the processor from now on."""
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        """Compute the logits of (N, C, [Z,] Y, X) float32, on the device, float32."""
 
 
 class Engine:
@@ -37,14 +61,19 @@ class Engine:
     def __init__(
         self, network: nn.Module, config: NetConfig, *, net: str, device: str = "auto", precision: str = "auto"
     ) -> None:
-        self.net, self.config = net, config
-        self.device = torch.device(choose_device(device).name)
-        self.dtype = choose_dtype(precision, self.device.type)
+        self.net, self.config, self.precision = net, config, precision
         self.layout = torch.channels_last if config.dims == 2 else torch.channels_last_3d
-        network = fold_norms(copy.deepcopy(network).eval())
+        self.source = network
+        self.notes: list[str] = []
+        name = choose_device(device).name
+        self._prepare(name, choose_dtype(precision, name))
+
+    def _prepare(self, device: str, dtype: torch.dtype) -> None:
+        self.device, self.dtype = torch.device(device), dtype
+        network = fold_norms(copy.deepcopy(self.source).eval())
         # On CUDA autocast keeps fp32 weights for what needs them; on a CPU plain bf16 weights are faster.
-        self.autocast = self.device.type == "cuda" and self.dtype != torch.float32
-        network = network.to(self.device, torch.float32 if self.autocast else self.dtype)
+        self.autocast = device == "cuda" and dtype != torch.float32
+        network = network.to(self.device, torch.float32 if self.autocast else dtype)
         self.network = network.to(memory_format=self.layout)  # type: ignore[call-overload]  # missing in the stubs
 
     @cached_property
@@ -52,10 +81,23 @@ class Engine:
         """Give the context that tiles need, see ``exact_halo``; measured when it is first asked for."""
         return exact_halo(self.net, self.config)
 
+    def lower_precision(self) -> bool:
+        """Compute in half precision from now on; False where it cannot be lower."""
+        if self.dtype != torch.float32 or self.device.type == "mps":
+            return False
+        on_cpu = self.device.type == "cpu"
+        self._prepare(self.device.type, torch.bfloat16 if on_cpu else choose_dtype("auto", self.device.type))
+        return True
+
+    def move_to_cpu(self) -> None:
+        """Compute on the processor from now on, as precisely as was asked for at first."""
+        self._prepare("cpu", choose_dtype("auto" if self.precision == "fp16" else self.precision, "cpu"))
+
     @torch.inference_mode()
     def __call__(self, batch: Tensor) -> Tensor:
         """Compute the logits of (N, C, [Z,] Y, X) float32, on the device, float32."""
-        batch = batch.to(self.device, torch.float32 if self.autocast else self.dtype).to(memory_format=self.layout)
+        dtype = torch.float32 if self.autocast else self.dtype
+        batch = batch.to(self.device, dtype, non_blocking=True).to(memory_format=self.layout)
         if self.autocast:
             with torch.autocast("cuda", self.dtype):
                 return self.network(batch).float()  # type: ignore[no-any-return]  # torch's modules return Any

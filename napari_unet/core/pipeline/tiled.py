@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from math import ceil, prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.memory import free_bytes, is_out_of_memory
 from napari_unet.core.base.progress import Progress, Report, silent
-from napari_unet.core.base.tiles import Box, plan_tiles, round_up
+from napari_unet.core.base.tiles import Box, round_up
 from napari_unet.core.pipeline.blend import blend, plan_axis
-from napari_unet.core.pipeline.engine import Engine, valid_size
+from napari_unet.core.pipeline.grid import Job, Source, nearest_first, plan_jobs, read_mirrored
 from napari_unet.core.pipeline.halo import Halo, fast_halo
+from napari_unet.core.pipeline.ladder import Ask, always, remember_tile, remembered_tile, step_down
+from napari_unet.core.pipeline.overlap import in_turn, overlapped
+from napari_unet.core.pipeline.reuse import Reuse
 
 if TYPE_CHECKING:
     from napari_unet.core.nets.config import NetConfig
+    from napari_unet.core.pipeline.engine import Runner
 
 TILE = {2: 1024, 3: 128}
 """px; larger tiles hardly save anything, smaller ones compute their context many times."""
@@ -38,24 +42,27 @@ Write = Callable[[Box, Tensor], None]
 
 
 def run_tiled(
-    engine: Engine,
-    volume: NDArray[np.float32],
+    engine: Runner,
+    volume: Source,
     write: Write,
     *,
     tile: int | None = None,
     halo: str = "exact",
     report: Report = silent,
+    first: Box | None = None,
+    may_use_cpu: Ask = always,
 ) -> bool:
-    """Run a network over a normalised volume and hand over each voxel's logits exactly once.
+    """Run a network over a normalised volume and hand over each voxel's logits.
 
     Parameters
     ----------
-    engine : Engine
-        The network, ready for inference.
+    engine : Runner
+        The network, ready for inference. Where memory runs out it is changed and says so in its `notes`.
     volume : (C, [Z,] Y, X) float32
-        Normalised; extended to the network's multiple by mirroring.
+        Normalised; extended to the network's multiple by mirroring. What is no numpy array in memory is read, box by
+        box, by a thread while the network runs, and `write` is called in a thread as well.
     write : function of a box and (K, *box) logits
-        The boxes cover the volume without overlap.
+        The boxes cover the volume without overlap. The logits are not to be changed in place.
     tile : int or None, voxels
         Edge of a tile; from the free memory by default.
     halo : {"exact", "fast"}
@@ -63,6 +70,10 @@ def run_tiled(
         quarter.
     report : Report
         Called after each tile.
+    first : Box or None
+        What is looked at: tiles are done in the order of their distance to it. Blended tiles are not.
+    may_use_cpu : function of a question
+        Asked before a GPU is given up for want of memory.
 
     Returns
     -------
@@ -78,36 +89,44 @@ def run_tiled(
     Notes
     -----
     Needs the memory of one tile on top of the volume, and that of all logits where tiles are blended. When memory runs
-    out the tiles become smaller, and the exact tiles that are done are not computed again.
+    out ``pipeline.ladder`` says what is given up, and exact tiles that are done are not computed again, unless a
+    smaller tile crosses their border. Tiles that show nothing but one value are computed once.
     """
     config, shape = engine.config, volume.shape[1:]
-    size = min(tile or default_tile(engine, shape), round_up(max(shape), 32))
-    done = np.zeros(shape, bool)
+    done = np.zeros([ceil(n / m) for n, m in zip(shape, config.multiple(), strict=True)], bool)
+    size, fell = _first_size(engine, shape, tile), False
     while True:
         margin = _margin(engine, shape, size, halo)
         if margin is None:
             failed = _try_blending(engine, volume, write, size, OVERLAP[halo], report)
         else:
-            failed = _try_tiles(engine, volume, write, _tiles(config, shape, size, margin), done, report)
+            jobs = plan_jobs(config, shape, size, margin)
+            failed = _try_tiles(
+                engine, volume, write, jobs if first is None else nearest_first(jobs, first), done, report
+            )
         if not failed:
+            if fell:
+                remember_tile(engine, size)
             return margin is None
         # Here, outside of the except block, nothing holds the tensors of the failed tile any more.
         if engine.device.type == "cuda":
             torch.cuda.empty_cache()
-        smaller = size // 2
-        if smaller < max(config.multiple()):
-            raise UserError(
-                f"There is too little memory for a tile of {size} px ({free_bytes(engine.device.type) / 2**30:.1f} "
-                "GiB free).",
-                "Close other programs, or choose the CPU.",
-            )
-        size = smaller
+        share = float(done.mean())
+        fell, size = (
+            True,
+            step_down(engine, size, round(prod(shape) * (1 - share)), may_use_cpu) or _first_size(engine, shape, tile),
+        )
+        report(Progress(share, 1.0, engine.notes[-1]))
 
 
-def default_tile(engine: Engine, shape: tuple[int, ...]) -> int:
-    """Choose the edge of a tile: the usual one, halved until it fits into half of the free memory."""
+def _first_size(engine: Runner, shape: tuple[int, ...], tile: int | None) -> int:
+    return min(tile or default_tile(engine, shape), round_up(max(shape), 32))
+
+
+def default_tile(engine: Runner, shape: tuple[int, ...]) -> int:
+    """Choose the edge of a tile: the usual one, or what fitted last, halved until it fits into half of the memory."""
     config, device = engine.config, engine.device.type
-    size = TILE[config.dims]
+    size = min(TILE[config.dims], remembered_tile(engine) or TILE[config.dims])
     per_voxel = BYTES_PER_VOXEL * config.base * engine.dtype.itemsize
     if max(shape) <= size and prod(shape) * per_voxel <= free_bytes(device) / 2:
         return size
@@ -117,13 +136,13 @@ def default_tile(engine: Engine, shape: tuple[int, ...]) -> int:
     return size
 
 
-def context(engine: Engine) -> Halo | None:
+def context(engine: Runner) -> Halo | None:
     """Give the exact context of tiles; None where there is none, or it is so large that tiles are blended instead."""
     halo = engine.halo
     return None if halo is None or max(halo) > TILE[engine.config.dims] else halo
 
 
-def _margin(engine: Engine, shape: tuple[int, ...], size: int, halo: str) -> Halo | None:
+def _margin(engine: Runner, shape: tuple[int, ...], size: int, halo: str) -> Halo | None:
     """Choose the context of tiles of a size; None where they have to be blended."""
     config = engine.config
     if config.padding == "valid" or _fits(config, shape, size):
@@ -137,9 +156,7 @@ def _fits(config: NetConfig, shape: tuple[int, ...], size: int) -> bool:
     return all(ceil(n / m) <= max(1, size // m) for n, m in zip(shape, config.multiple(), strict=True))
 
 
-def _try_blending(
-    engine: Engine, volume: NDArray[np.float32], write: Write, size: int, overlap: float, report: Report
-) -> bool:
+def _try_blending(engine: Runner, volume: Source, write: Write, size: int, overlap: float, report: Report) -> bool:
     """Run overlapping tiles and blend them; True when memory ran out."""
     multiple = engine.config.multiple()
     axes = tuple(plan_axis(n, size, overlap, m) for n, m in zip(volume.shape[1:], multiple, strict=True))
@@ -147,7 +164,7 @@ def _try_blending(
 
     def compute(box: Box) -> Tensor:
         nonlocal n_done
-        logits = engine(torch.from_numpy(_read(volume, box))[None])[0]
+        logits = _compute(engine, read_mirrored(volume, box))
         n_done += 1
         report(Progress(n_done, n_tiles, f"tile {n_done} of {n_tiles}"))
         return logits
@@ -162,69 +179,48 @@ def _try_blending(
 
 
 def _try_tiles(
-    engine: Engine,
-    volume: NDArray[np.float32],
-    write: Write,
-    tiles: list[_Job],
-    done: NDArray[np.bool_],
-    report: Report,
+    engine: Runner, volume: Source, write: Write, jobs: list[Job], done: NDArray[np.bool_], report: Report
 ) -> bool:
     """Run the tiles that are not done; True when memory ran out."""
-    for number, job in enumerate(tiles):
-        core = tuple(slice(s.start, min(s.stop, n)) for s, n in zip(job.core, volume.shape[1:], strict=True))
-        if done[core].all():
-            continue
-        try:
-            logits = engine(torch.from_numpy(_read(volume, job.read))[None])[0]
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            return True
-        index = tuple(slice(s.start, s.start + c.stop - c.start) for s, c in zip(job.inner, core, strict=True))
-        write(core, logits[(slice(None), *index)])
-        done[core] = True
-        report(Progress(number + 1, len(tiles), f"tile {number + 1} of {len(tiles)}"))
+    shape, multiple = volume.shape[1:], engine.config.multiple()
+    left = [job for job in jobs if not done[_coarse(job.core, multiple)].all()]
+    n_done, reuse = len(jobs) - len(left), Reuse(partial(_compute, engine))
+
+    def work(job: Job, tile: NDArray[np.float32]) -> Tensor:
+        return reuse(tile, job.inside(shape)[1])
+
+    def save(job: Job, logits: Tensor) -> None:
+        write(job.inside(shape)[0], logits)
+        done[_coarse(job.core, multiple)] = True
+
+    def after() -> None:
+        nonlocal n_done
+        n_done += 1
+        report(Progress(n_done, len(jobs), f"tile {n_done} of {len(jobs)}"))
+
+    run = in_turn if _in_memory(volume) else overlapped
+    try:
+        run(left, lambda job: read_mirrored(volume, job.read), work, save, after)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return True
     return False
 
 
-class _Job:
-    """A tile whose `read` may reach beyond the volume: there it is mirrored."""
-
-    def __init__(self, core: Box, read: Box, inner: Box) -> None:
-        self.core, self.read, self.inner = core, read, inner
+def _in_memory(volume: Source) -> bool:
+    """Say whether a box of the volume is there at once, so that threads would only cost; a memory map is not."""
+    return type(volume) is np.ndarray and not isinstance(volume.base, np.memmap)
 
 
-def _tiles(config: NetConfig, shape: tuple[int, ...], size: int, halo: tuple[int, ...]) -> list[_Job]:
-    if config.padding == "valid":
-        return list(_valid_tiles(config, shape, size))
-    multiple = config.multiple()
-    padded = tuple(round_up(n, m) for n, m in zip(shape, multiple, strict=True))
-    return [_Job(t.core, t.read, t.inner) for t in plan_tiles(padded, (size,) * len(shape), halo, multiple)]
+def _coarse(box: Box, multiple: tuple[int, ...]) -> Box:
+    """Give a box that begins and ends on the pooling grid in units of the grid."""
+    return tuple(slice(s.start // m, ceil(s.stop / m)) for s, m in zip(box, multiple, strict=True))
 
 
-def _valid_tiles(config: NetConfig, shape: tuple[int, ...], size: int) -> Iterator[_Job]:
-    """Cover a volume with the outputs of unpadded convolutions (the overlap-tile strategy of the 2015 paper)."""
-    multiples = config.multiple()
-    wanted = [max(m, min(size, n)) for m, n in zip(multiples, shape, strict=True)]
-    sizes = [valid_size(config, axis, length) for axis, length in enumerate(wanted)]
-    # Whole multiples from tile to tile, so that their pooling grids agree.
-    steps = [out // m * m for (_, out), m in zip(sizes, multiples, strict=True)]
-    margins = [(read - out) // 2 for read, out in sizes]
-    for index in np.ndindex(*[-(-n // step) for n, step in zip(shape, steps, strict=True)]):
-        starts = [i * step for i, step in zip(index, steps, strict=True)]
-        core = tuple(slice(s, s + step) for s, step in zip(starts, steps, strict=True))
-        read = tuple(slice(s - m, s - m + n) for s, m, (n, _) in zip(starts, margins, sizes, strict=True))
-        yield _Job(core, read, tuple(slice(0, step) for step in steps))
-
-
-def _read(volume: NDArray[np.float32], box: Box) -> NDArray[np.float32]:
-    """Read a box that may reach beyond the volume; beyond the edge it is mirrored."""
-    inside = all(s.start >= 0 and s.stop <= n for s, n in zip(box, volume.shape[1:], strict=True))
-    if inside:
-        return volume[(slice(None), *box)]
-    index: list[Any] = []
-    for part, length in zip(box, volume.shape[1:], strict=True):
-        period = max(1, 2 * (length - 1))
-        folded = np.arange(part.start, part.stop) % period
-        index.append(np.minimum(folded, period - folded) if length > 1 else folded * 0)
-    return volume[(slice(None), *np.ix_(*index))]
+def _compute(engine: Runner, tile: NDArray[np.float32]) -> Tensor:
+    """Run the network on (C, [Z,] Y, X): (K, [Z,] Y, X), on the device."""
+    batch = torch.from_numpy(tile)[None]
+    if engine.device.type == "cuda":
+        batch = batch.pin_memory()  # is copied while the host goes on
+    return engine(batch)[0]
