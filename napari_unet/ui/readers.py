@@ -1,7 +1,8 @@
-"""File > Open for NIfTI and OME-TIFF: axes, voxel size and the scanner's affine arrive on the layer."""
+"""File > Open for NIfTI, OME-TIFF and OME-Zarr: axes, voxel size, pyramid and affine arrive on the layer."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.lazy import rearrange
 from napari_unet.ui import messages
 from napari_unet.ui.layers import layer_options
 
@@ -22,38 +24,91 @@ if TYPE_CHECKING:
 
 NIFTI = (".nii", ".nii.gz")
 OME = (".ome.tif", ".ome.tiff")
+ZARR = ".zarr"
 NO_LAYER: list[LayerData] = [(None,)]  # npe2's sign for "read, but nothing to show"
 
 
 def get_reader(path: str | Sequence[str]) -> Reader | None:
-    """Give the reader for NIfTI and OME-TIFF files; None for others."""
+    """Give the reader for NIfTI, OME-TIFF and zarr, on the disk or at an address; None for others."""
     first = str(path if isinstance(path, str) else path[0]).lower()
-    return read_layers if first.endswith((*NIFTI, *OME)) else None
+    is_ours = first.endswith((*NIFTI, *OME)) or f"{ZARR}/" in f"{first.replace(os.sep, '/')}/"
+    return read_layers if is_ours else None
 
 
 def read_layers(path: str | Sequence[str]) -> list[LayerData]:
-    """Read files as image layers, one each; a file that cannot be read is told about, the others still open."""
-    from napari_unet.core.io import read_image
+    """Read files as layers; a file that cannot be read is told about, the others still open."""
+    from napari_unet.core.io import STORES, read_levels, suffix
 
     layers: list[LayerData] = []
     for one in [path] if isinstance(path, str) else path:
         try:
-            image = read_image(one)
-            layers.append(_layer(image, Path(one)))
+            found = _zarr_layers(one) if suffix(one) in STORES else [_layer(read_levels(one), Path(one))]
+            layers.extend(found)
         except UserError as error:
             messages.show_user_error(error)
     return layers or NO_LAYER
 
 
-def _layer(image: Image, path: Path) -> LayerData:
+def open_zarr() -> None:
+    """Ask for the folder of a zarr image and open it.
+
+    The manifest does not claim folders: napari would then ask which reader to take for any folder that is dropped.
+    """
+    import napari
+    from napari.layers import Layer
+    from qtpy.QtWidgets import QFileDialog
+
+    viewer = napari.current_viewer()
+    folder = QFileDialog.getExistingDirectory(None, "Open OME-Zarr: choose the .zarr folder")
+    if viewer is None or not folder:
+        return
+    for data in read_layers(folder):
+        if data != NO_LAYER[0]:
+            viewer.add_layer(Layer.create(*data))
+
+
+def _zarr_layers(path: str) -> list[LayerData]:
+    """Read an image and, hidden, the labels that lie within it; or a folder of labels."""
+    from napari_unet.core.io import is_labels, label_names, read_levels
+
+    if is_labels(path):
+        return [_labels(path)]
+    layers = [_layer(read_levels(path), Path(path))]
+    for name in label_names(path):
+        try:
+            data, options, kind = _labels(f"{path.rstrip('/')}/{name}")
+        except UserError as error:
+            messages.show_user_error(error)  # the image is worth opening without them
+        else:
+            layers.append((data, {**options, "visible": False}, kind))
+    return layers
+
+
+def _layer(levels: list[Image], path: Path) -> LayerData:
+    image = levels[0]
     options: dict[str, Any] = {"name": image.name, **layer_options(image)}
-    data = image.data
+    arrays = [one.data for one in levels]
     if image.rgb:
-        data = np.moveaxis(data, image.axes.index("C"), -1)
+        order = [*(i for i, a in enumerate(image.axes) if a != "C"), image.axes.index("C")]
+        arrays = [rearrange(one, (slice(None),) * len(order), order) for one in arrays]
         options["rgb"] = True
     if path.name.lower().endswith(NIFTI) and image.spatial_axes == "ZYX" and image.voxel_size is not None:
         options["affine"] = nifti_affine(path, image.voxel_size, len(options["scale"]))
-    return data, options, "image"
+    if len(levels) == 1:
+        return arrays[0], options, "image"
+    return arrays, {**options, "multiscale": True}, "image"
+
+
+def _labels(path: str) -> LayerData:
+    """Read labels: into memory, where they can be painted; with their pyramid where they are large."""
+    from napari_unet.core.io import read_labels, read_levels
+    from napari_unet.core.io.stored import LAZY_BYTES
+
+    levels = read_levels(path)
+    options = {"name": levels[0].name, **layer_options(levels[0])}
+    if np.prod(levels[0].data.shape, dtype=object) * np.dtype(np.int32).itemsize <= LAZY_BYTES:
+        return read_labels(path), options, "labels"
+    return [one.data for one in levels], {**options, "multiscale": True}, "labels"
 
 
 def nifti_affine(path: Path, voxel_size: tuple[float, ...], ndim: int) -> NDArray[np.float64]:

@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
-from napari.layers import Layer
+import zarr
+from napari.layers import Labels, Layer
+from qtpy.QtWidgets import QFileDialog
 
+from napari_unet.core.base.image import Image
+from napari_unet.core.io import stored, write_labels
 from napari_unet.ui import layers, messages
-from napari_unet.ui.readers import get_reader, read_layers
+from napari_unet.ui.readers import get_reader, open_zarr, read_layers
 from napari_unet.ui.sample_data import mri_classes, nuclei_2d, nuclei_3d
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
 
 
 def _nifti(path: Path, affine: np.ndarray, shape: tuple[int, ...] = (7, 6, 5)) -> Path:
@@ -25,6 +34,9 @@ def test_get_reader_when_the_suffix_is_not_ours_then_others_may_read_it() -> Non
     assert get_reader("a.png") is None
     assert get_reader(["A.NII.GZ"]) is not None
     assert get_reader("a.ome.tiff") is not None
+    for zarr_path in ("a.zarr", "A.OME.ZARR/", "https://example.org/a.zarr", "plate.zarr/A/1/0"):
+        assert get_reader(zarr_path) is not None
+    assert get_reader("a.zarr.png") is None
 
 
 def test_nifti_when_it_is_oblique_then_the_layer_lies_as_in_the_scanner(tmp_path: Path) -> None:
@@ -83,6 +95,85 @@ def test_read_layers_when_one_file_is_corrupt_then_it_is_told_and_the_others_ope
     assert len(told) == 1
     assert "bad" in told[0]
     assert read_layers(str(bad)) == [(None,)]
+
+
+def _ome_zarr(path: Path, shape: tuple[int, ...], names: str, n_levels: int = 3) -> None:
+    sizes = {"z": 2.0, "y": 0.5, "x": 0.25}
+    group = zarr.open_group(path, mode="w", zarr_format=2)
+    array = np.random.default_rng(0).integers(0, 250, shape, dtype=np.uint8)
+    datasets = []
+    for level in range(n_levels):
+        part = array[..., :: 2**level, :: 2**level]
+        group.create_array(str(level), shape=part.shape, dtype="u1", chunks=(1,) * (len(shape) - 2) + (64, 64))[...] = (
+            part
+        )
+        scale = [sizes.get(n, 1.0) * (2**level if n in "yx" else 1) for n in names]
+        datasets.append({"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": scale}]})
+    axes = [{"name": n, **({"type": "space", "unit": "micrometer"} if n in "zyx" else {})} for n in names]
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": datasets}]
+
+
+def test_zarr_when_it_has_axes_sizes_and_levels_then_the_layer_has_them_lazily(tmp_path: Path) -> None:
+    _ome_zarr(tmp_path / "a.ome.zarr", (1, 2, 3, 200, 160), "tczyx")
+    layer = Layer.create(*read_layers(str(tmp_path / "a.ome.zarr"))[0])
+    assert (layer.name, layer.multiscale, len(layer.data)) == ("a", True, 3)
+    assert not any(isinstance(level, np.ndarray) for level in layer.data)
+    assert layers.read_axes(layer) == "CZYX"
+    image = layers.to_image(layer, "CZYX")
+    assert image.voxel_size == pytest.approx((2.0, 0.5, 0.25))
+    np.testing.assert_array_equal(image.volume(), zarr.open(tmp_path / "a.ome.zarr", mode="r")["0"][0])
+
+
+def test_zarr_when_shown_then_napari_slices_and_thumbnails_it(
+    tmp_path: Path, make_napari_viewer: Callable[[], Viewer]
+) -> None:
+    _ome_zarr(tmp_path / "a.zarr", (1, 1, 5, 200, 160), "tczyx")
+    viewer = make_napari_viewer()
+    viewer.add_layer(Layer.create(*read_layers(str(tmp_path / "a.zarr"))[0]))
+    for z in (0, 4):
+        viewer.dims.set_current_step(0, z)
+    assert viewer.layers[0].thumbnail.any()
+
+
+def test_zarr_when_labels_lie_within_then_they_lie_hidden_on_the_image(tmp_path: Path) -> None:
+    _ome_zarr(tmp_path / "a.zarr", (1, 1, 200, 160), "tcyx")
+    zarr.create_group(tmp_path / "a.zarr" / "labels", zarr_format=2, attributes={"labels": ["cells", "gone"]})
+    _ome_zarr(tmp_path / "a.zarr" / "labels" / "cells", (1, 1, 200, 160), "tcyx")
+
+    with pytest.MonkeyPatch.context() as patch:
+        told: list[str] = []
+        patch.setattr(messages.notifications, "show_error", told.append)
+        image, labels = (Layer.create(*data) for data in read_layers(str(tmp_path / "a.zarr")))
+
+    assert (type(labels), labels.visible, labels.editable) == (Labels, False, True)
+    assert labels.data.shape == image.data[0].shape == (200, 160)
+    assert np.allclose(labels.scale, image.scale)
+    assert len(told) == 1
+    assert "gone" in told[0]
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_zarr_when_it_is_labels_of_ours_then_small_ones_can_be_painted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    labels = np.random.default_rng(0).integers(0, 9, (600, 500), dtype=np.int32)
+    write_labels(tmp_path / "a.zarr", labels, Image(labels, "YX", (0.5, 0.25)))
+    monkeypatch.setattr(stored, "LAZY_BYTES", 100 if large else 2**30)
+    layer = Layer.create(*read_layers(str(tmp_path / "a.zarr"))[0])
+    assert (type(layer), layer.multiscale, layer.editable) == (Labels, large, not large)
+    assert np.allclose(layer.scale, (0.5, 0.25))
+    np.testing.assert_array_equal(np.asarray(layer.data[0] if large else layer.data), labels)
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_open_zarr_when_a_folder_is_chosen_then_its_layers_are_added(
+    tmp_path: Path, make_napari_viewer: Callable[[], Viewer], monkeypatch: pytest.MonkeyPatch, chosen: bool
+) -> None:
+    _ome_zarr(tmp_path / "a.zarr", (200, 160), "yx")
+    viewer = make_napari_viewer()
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "a.zarr") if chosen else "")
+    open_zarr()
+    assert [layer.name for layer in viewer.layers] == ["a"] * chosen
 
 
 @pytest.mark.parametrize("make", [nuclei_2d, nuclei_3d, mri_classes])

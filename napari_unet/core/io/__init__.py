@@ -20,7 +20,8 @@ from napari_unet.core.io.axes import settle
 from napari_unet.core.io.formats import READERS, WRITERS, by_suffix, read_stored
 from napari_unet.core.io.labels import as_labels, smallest
 from napari_unet.core.io.levels import choose_level
-from napari_unet.core.io.paths import find_files, location, stem, suffix
+from napari_unet.core.io.paths import STORES, find_files, location, stem, suffix
+from napari_unet.core.io.zarr_read import is_labels, label_names
 from napari_unet.core.io.zarr_write import create_labels, finish_labels, open_labels
 
 if TYPE_CHECKING:
@@ -31,10 +32,13 @@ if TYPE_CHECKING:
     from napari_unet.core.base.image import Image
 __all__ = [
     "READERS",
+    "STORES",
     "WRITERS",
     "create_labels",
     "expand",
     "finish_labels",
+    "is_labels",
+    "label_names",
     "label_path",
     "open_labels",
     "read_image",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,16 +31,24 @@ def read(path: Path) -> Stored:
     return _read(path, _open(path))
 
 
-def label_names(path: Path) -> tuple[str, ...]:
+def is_labels(path: str | Path) -> bool:
+    """Tell whether a store holds labels rather than an image, by its metadata."""
+    return "image-label" in _attributes(Path(path))
+
+
+def label_names(path: str | Path) -> tuple[str, ...]:
     """List the labels that lie within an OME-Zarr image, as their paths in it."""
+    return tuple(f"{LABELS}/{name}" for name in _attributes(Path(path) / LABELS).get(LABELS, ()))
+
+
+def _attributes(path: Path) -> Mapping[str, Any]:
+    """Read what a group says about itself; nothing where there is none."""
     import zarr
 
     try:
-        group = zarr.open_group(location(path / LABELS), mode="r")
-    except (FileNotFoundError, ValueError):  # zarr's errors of what is not there are ValueErrors
-        return ()
-    named = ome(dict(group.attrs)).get(LABELS, ())
-    return tuple(f"{LABELS}/{name}" for name in named)
+        return ome(dict(zarr.open_group(location(path), mode="r").attrs))
+    except (OSError, ValueError):  # zarr's errors of what is not there
+        return {}
 
 
 def _open(path: Path) -> zarr.Array[Any] | zarr.Group:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.io.ngff import ome
+from napari_unet.core.io.zarr_read import is_labels
 from napari_unet.core.io.zarr_write import blocks, create_labels, finish_labels, taken
 
 if TYPE_CHECKING:
@@ -45,13 +45,3 @@ def write_labels(path: Path, labels: NDArray[np.integer], like: Image | None) ->
         (folder / path.name).rename(path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def is_labels(path: Path) -> bool:
-    """Tell whether a folder holds labels in OME-Zarr."""
-    import zarr
-
-    try:
-        return "image-label" in ome(dict(zarr.open_group(path, mode="r").attrs))
-    except (OSError, ValueError):
-        return False
