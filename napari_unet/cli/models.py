@@ -35,7 +35,7 @@ def list_models(as_json: JsonOption = False) -> None:
     rows = [
         (
             one.name,
-            "objects" if one.spec.target == "instances" else ", ".join(one.spec.classes),
+            one.spec.purpose,
             f"{one.spec.dims}D",
             one.spec.channels,
             "-" if one.spec.object_size is None else f"{one.spec.object_size:.0f} px",

@@ -186,7 +186,7 @@ def test_find_problems_when_a_region_with_enough_is_done_then_there_are_none():
 
 def test_find_problems_when_two_cells_are_accepted_then_few_and_no_background_are_said():
     texts = [problem.text for problem in problems(accept(start(cells()), [1, 2]), cells())]
-    assert [("Only 2" in text, "background" in text) for text in texts] == [(True, False), (False, True)]
+    assert [("Only two" in text, "background" in text) for text in texts] == [(True, False), (False, True)]
 
 
 def test_find_problems_when_an_object_has_a_stray_voxel_then_it_is_named():
@@ -208,7 +208,7 @@ def test_find_problems_when_an_accepted_cell_touches_a_predicted_one_then_it_is_
 
 def test_find_problems_when_a_cell_is_unsure_then_it_does_not_teach():
     c = mark_unsure(accept(start(cells()), [1, 2, 3]), [1])
-    assert "Only 2" in problems(c, cells())[0].text
+    assert "Only two" in problems(c, cells())[0].text
 
 
 @pytest.mark.parametrize(("painted", "expected"), [(2, "Only class 2"), (0, "Only background")])

@@ -212,9 +212,8 @@ def _check_settings(model: Model) -> None:
 def make_card(spec: ModelSpec) -> str:
     """Write the card of a model: what it is for, where it comes from, how good it is, in Markdown."""
     lines = [f"# {spec.title or spec.name}", "", spec.description or "No description.", ""]
-    what = "single objects" if spec.target == "instances" else "classes: " + ", ".join(spec.classes)
     facts = {
-        "Segments": what,
+        "Segments": spec.purpose,
         "Dimensions": f"{spec.dims}D, {spec.channels} channel{'s' * (spec.channels > 1)} ({spec.colour})",
         "Voxel size": "any" if spec.voxel_size is None else " x ".join(f"{v:.4g}" for v in spec.voxel_size) + " µm",
         "Object size": "any" if spec.object_size is None else f"{spec.object_size:.0f} px median diameter",
