@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Picture
@@ -67,12 +68,8 @@ def test_read_when_bytes_are_changed_or_cut_then_gives_an_array_or_a_user_error(
     changes: list[tuple[int | float, int]],
     cut: float | None,
 ) -> None:
-    content = bytearray((originals / name).read_bytes())
-    for place, value in changes:
-        content[int(place * (len(content) - 1)) if isinstance(place, float) else place % len(content)] = value
-    content = content[: None if cut is None else int(cut * len(content))]
     path = Path(tmp_path_factory.getbasetemp()) / name
-    path.write_bytes(content)
+    path.write_bytes(_changed((originals / name).read_bytes(), changes, cut))
 
     with suppress(UserError):
         assert isinstance(read_image(path), Image)
@@ -85,3 +82,44 @@ def test_read_when_the_bytes_are_whole_then_every_original_can_be_read(originals
     for path in originals.iterdir():
         axes = "ZYX" if path.name in ("tiled.tif", "small.npy") else None
         assert read_image(path, axes=axes).data.size
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stores")
+    array = np.random.default_rng(0).integers(0, 255, (6, 24, 25), dtype=np.uint8)
+    write_labels(folder / "2.zarr", array, Image(array, "ZYX", (1.0, 0.5, 0.5)))
+    group = zarr.create_group(folder / "3.zarr", zarr_format=3)
+    group.create_array("0", shape=array.shape, dtype="u1", chunks=(3, 24, 25))[...] = array
+    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
+    scale = [{"type": "scale", "scale": [1.0, 0.5, 0.5]}]
+    datasets = [{"path": "0", "coordinateTransformations": scale}]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+    return folder
+
+
+@pytest.mark.parametrize("name", ["2.zarr/.zattrs", "2.zarr/0/.zarray", "3.zarr/zarr.json", "3.zarr/0/zarr.json"])
+@pytest.mark.usefixtures("small_memory")
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=CHANGES, cut=st.none() | SHARES)
+def test_read_when_metadata_of_a_store_are_changed_or_cut_then_gives_boxes_or_a_user_error(
+    stores: Path, name: str, changes: list[tuple[int | float, int]], cut: float | None
+) -> None:
+    file = stores / name
+    original = file.read_bytes()
+    try:
+        file.write_bytes(_changed(original, changes, cut))
+        with suppress(UserError):
+            image = read_image(stores / name.split("/")[0])
+            image.box(0, tuple(slice(0, min(n, 9)) for n in image.spatial_shape))
+        with suppress(UserError):
+            assert read_labels(stores / name.split("/")[0]).dtype.kind == "i"
+    finally:
+        file.write_bytes(original)
+
+
+def _changed(original: bytes, changes: list[tuple[int | float, int]], cut: float | None) -> bytes:
+    content = bytearray(original)
+    for place, value in changes:
+        content[int(place * (len(content) - 1)) if isinstance(place, float) else place % len(content)] = value
+    return bytes(content[: None if cut is None else int(cut * len(content))])
