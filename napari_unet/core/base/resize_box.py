@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.base.tiles import Box
+if TYPE_CHECKING:
+    from napari_unet.core.base.tiles import Box
 
 
 class _Taps(NamedTuple):

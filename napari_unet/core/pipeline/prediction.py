@@ -56,12 +56,7 @@ def redecode(
 
 def decode(model: Model, prediction: Prediction, options: SegmentOptions) -> NDArray[np.int32]:
     """Decode every time point; objects of different time points have different numbers: (T, [Z,] Y, X)."""
-    settings = chosen_settings(model.decode, options)
-    settings = replace(
-        settings,
-        smooth=settings.smooth * prediction.smooth_zoom,
-        min_size=round(settings.min_size * prediction.zoom),
-    )
+    settings = settings_for(model, prediction, options)
     out = np.zeros((len(prediction.maps), *prediction.shape), np.int32)
     last = 0
     for labels, maps in zip(out, prediction.maps, strict=True):
@@ -71,6 +66,16 @@ def decode(model: Model, prediction: Prediction, options: SegmentOptions) -> NDA
             labels[labels > 0] += last
             last = max(last, int(labels.max()))
     return out
+
+
+def settings_for(model: Model, prediction: Prediction, options: SegmentOptions) -> DecodeSettings:
+    """Take the chosen settings, with sizes and lengths in voxels of the maps."""
+    settings = chosen_settings(model.decode, options)
+    return replace(
+        settings,
+        smooth=settings.smooth * prediction.smooth_zoom,
+        min_size=round(settings.min_size * prediction.zoom),
+    )
 
 
 def chosen_settings(tuned: DecodeSettings, options: SegmentOptions) -> DecodeSettings:

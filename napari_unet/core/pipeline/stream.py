@@ -1,0 +1,214 @@
+"""Segment images that are larger than the memory: tile by tile and block by block, from store to store.
+
+The result is that of `segment`, up to the numbers of the objects. Every piece of work is a task that can be done again:
+in this process, in others or on other machines, now or after an interruption.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.options import SegmentOptions
+from napari_unet.core.base.progress import Progress, Report, silent, within
+from napari_unet.core.io.zarr_read import is_labels
+from napari_unet.core.io.zarr_write import finish_labels
+from napari_unet.core.pipeline import blocks
+from napari_unet.core.pipeline.segment import check_fits
+from napari_unet.core.pipeline.stream_blocks import coarsen_block, look_at_block, paint_block, work_of
+from napari_unet.core.pipeline.stream_folder import LABELS, key_of, open_folder, prepare_folder, remove
+from napari_unet.core.pipeline.stream_place import Job, Place, Run, Task, Workers, here
+from napari_unet.core.pipeline.stream_plan import identify, make_plan, measure_statistics
+from napari_unet.core.pipeline.stream_tiles import compute_maps
+from napari_unet.core.targets.merging import plan_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_unet.core.base.image import Image
+    from napari_unet.core.pipeline.stream_plan import Plan
+    from napari_unet.core.store.models import Model
+
+SHARES = (0.04, 0.86, 0.99)
+"""Of the progress, at the end of: the plan, the network, decoding. The rest is the pyramid."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What was segmented into a store.
+
+    Parameters
+    ----------
+    path : Path
+        The labels, OME-Zarr.
+    n_objects : int
+        Of all time points; 0 for classes.
+    voxels : tuple of int
+        Of each class; empty for objects.
+    notes : tuple of str
+        What the user should know.
+    """
+
+    path: Path
+    n_objects: int
+    voxels: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def segment_to_store(
+    model: Model,
+    image: Image,
+    path: Path,
+    options: SegmentOptions | None = None,
+    report: Report = silent,
+    *,
+    resume: bool = True,
+    open_image: Callable[[], Image] | None = None,
+    workers: Workers = here,
+) -> Stored:
+    """Segment an image of any size into labels on the disk, in bounded memory.
+
+    Parameters
+    ----------
+    model : Model
+        A 2D model segments a 3D image plane by plane and joins the planes when decoding.
+    image : Image
+        Any axes; read by boxes.
+    path : Path
+        Of the labels, ends in ``.zarr``; labels that are there are replaced at the end. The work lies beside it until
+        then, in ``NAME.work``.
+    options : SegmentOptions or None
+        None chooses everything automatically.
+    report : Report
+        Called after each tile and block; may raise `Cancelled`: what is done by then is kept.
+    resume : bool
+        Go on with an interrupted run; else begin anew.
+    open_image : callable or None
+        Opens the image in another process.
+    workers : Workers
+        Who does the work.
+
+    Returns
+    -------
+    Stored
+
+    Raises
+    ------
+    UserError
+        When the image cannot be segmented by this model, something else lies at `path`, or an interrupted run was of
+        another model, image or options.
+
+    Notes
+    -----
+    In memory are one tile with its context (see `run_tiled`), or one block of the labels (see `decode_blocks`), for
+    each worker; and some 100 bytes for each object of a time point. On the disk are meanwhile 4 bytes for each voxel
+    of the network's grid, before compression.
+    """
+    options = options or SegmentOptions()
+    check_fits(image, model, options)
+    if path.exists() and not is_labels(path):
+        raise UserError(f"'{path}' is there already and holds no labels.", "Choose another name, or delete it.")
+    folder = path.with_name(f"{path.name}.work")
+    plan = _settle(folder, path.name, model, image, options, within(report, 0, SHARES[0]), resume)
+    job = Job(folder, path.name, key_of(plan), open_image or (lambda: image))
+    place = Place(job)
+    run = workers(job)
+    _predict(place, run, within(report, *SHARES[:2]))
+    n_objects = _decode(place, run, within(report, *SHARES[1:]))
+    report(Progress(SHARES[2], 1.0, "writing the pyramid"))
+    finish_labels(folder / LABELS / path.name)
+    stored = Stored(path, n_objects, _class_voxels(place), plan.notes)
+    remove(path)
+    (folder / LABELS / path.name).rename(path)
+    remove(folder)
+    report(Progress(1, 1))
+    return stored
+
+
+def _settle(
+    folder: Path, name: str, model: Model, image: Image, options: SegmentOptions, report: Report, resume: bool
+) -> Plan:
+    """Take the plan of an interrupted run, or make one."""
+    if resume:
+        statistics = measure_statistics(model, image, options)
+        plan = open_folder(folder, identify(model, image, options, statistics))
+        if plan is not None:
+            return plan
+    remove(folder)
+    plan = make_plan(model, image, options, report)
+    prepare_folder(folder, name, plan, model, image)
+    return plan
+
+
+def _predict(place: Place, run: Run, report: Report) -> None:
+    """Compute the maps of all tiles that have none."""
+    n_times, done = place.image.n_times, place.marked()
+    tiles = list(place.plan.tiles(place.shape))
+    tasks: dict[str, Task] = {
+        f"maps-{time}-{number}": partial(compute_maps, name=f"maps-{time}-{number}", time=time, core=core)
+        for time in range(n_times)
+        for number, core in enumerate(tiles)
+    }
+    _do(tasks, done, run, report, "tile")
+
+
+def _decode(place: Place, run: Run, report: Report) -> int:
+    """Decode all time points, one after the other; give the number of objects."""
+    n_times, n_objects = place.image.n_times, 0
+    for time in range(n_times):
+        part = within(report, time / n_times, (time + 1) / n_times)
+        mark = f"frame-{time}"
+        done = place.marked()
+        if mark in done:
+            found = int(json.loads(done[mark].read_bytes()))
+        else:
+            found = _decode_frame(place, run, time, n_objects, part)
+            place.mark(mark, found)
+        n_objects += found
+    return n_objects
+
+
+def _decode_frame(place: Place, run: Run, time: int, first: int, report: Report) -> int:
+    target, work = place.model.spec.target, work_of(place, time)
+    boxes = list(plan_blocks(place.finest, place.block))
+    looks = [partial(look_at_block, time=time, box=box) for box in boxes]
+    facts = _counted(run(looks), len(looks), within(report, 0, 0.4), f"time {time + 1}: looking at block")
+    numbering = blocks.number_objects(facts, work, target, place.block)
+    painted, final = ("found", "labels") if place.is_finer else ("labels", "")
+    paints: dict[str, Task] = {}
+    for number, box in enumerate(boxes):
+        name = f"{painted}-{time}-{number}"
+        needed = blocks.needed_by(box, numbering, place.finest)
+        paints[name] = partial(paint_block, name=name, time=time, box=box, numbering=needed, first=first)
+    _do(paints, place.marked(), run, within(report, 0.4, 0.9), "block")
+    if final:
+        coarse: dict[str, Task] = {
+            f"{final}-{time}-{number}": partial(coarsen_block, name=f"{final}-{time}-{number}", time=time, box=box)
+            for number, box in enumerate(plan_blocks(place.image.spatial_shape, place.block))
+        }
+        _do(coarse, place.marked(), run, within(report, 0.9, 1), "block")
+    return numbering.n_objects if target == "instances" else 0
+
+
+def _do(tasks: dict[str, Task], done: Iterable[str], run: Run, report: Report, what: str) -> None:
+    """Do the tasks that are not marked as done."""
+    rest = [task for name, task in tasks.items() if name not in done]
+    for _ in _counted(run(rest), len(tasks), report, what, len(tasks) - len(rest)):
+        pass
+
+
+def _counted(results: Iterator[Any], total: int, report: Report, what: str, start: int = 0) -> Iterator[Any]:
+    """Report after each result."""
+    for number, result in enumerate(results, start + 1):
+        yield result
+        report(Progress(number, total, f"{what} {number} of {total}"))
+
+
+def _class_voxels(place: Place) -> tuple[int, ...]:
+    counts = [json.loads(path.read_bytes()) for name, path in place.marked().items() if name.startswith("labels-")]
+    return tuple(sum(column) for column in zip(*counts, strict=True))

@@ -1,0 +1,85 @@
+"""The decoder's part of a large image: the tasks of one block, each by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_unet.core.base.resize_box import nearest_index
+from napari_unet.core.pipeline import blocks
+from napari_unet.core.pipeline.prediction import settings_for
+from napari_unet.core.pipeline.predictor import make_prediction
+from napari_unet.core.targets.blockwise import Work
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_unet.core.base.tiles import Box
+    from napari_unet.core.pipeline.stream_place import Place
+    from napari_unet.core.targets.basins import Numbering
+    from napari_unet.core.targets.facts import Facts
+
+
+def work_of(place: Place, time: int) -> Work:
+    """Say what is decoded of one time point, as `prediction.decode` would."""
+    plan, model = place.plan, place.model
+    prediction = make_prediction((), place.image.spatial_shape, place.image, plan.factors)
+    return Work(place.frame(time), settings_for(model, prediction, plan.options), prediction.sampling)
+
+
+def look_at_block(place: Place, time: int, box: Box) -> Facts | None:
+    """Find what other blocks have to know of one."""
+    return blocks.look(work_of(place, time), place.model.spec.target, box)
+
+
+def paint_block(place: Place, name: str, time: int, box: Box, numbering: Numbering, first: int) -> None:
+    """Decode a block, store its labels and mark it as done.
+
+    Parameters
+    ----------
+    place : Place
+        Where the work is.
+    name : str
+        Of the mark, which keeps the number of voxels of each class.
+    time : int
+        Time point.
+    box : Box
+        On the finest grid.
+    numbering : Numbering
+        What this block needs of it.
+    first : int
+        Objects before this time point.
+    """
+    target = place.model.spec.target
+    labels = blocks.paint(work_of(place, time), target, box, numbering)
+    if target == "instances":
+        labels[labels > 0] += first
+    if place.is_finer:
+        place.found[(time, *box)] = labels
+    else:
+        _store(place, time, box, labels)
+    place.mark(name, count_classes(place, labels))
+
+
+def coarsen_block(place: Place, name: str, time: int, box: Box) -> None:
+    """Bring labels to the image's grid: a box of that grid; marked as done with the voxels of each class."""
+    index = [
+        nearest_index(old, new, part)
+        for old, new, part in zip(place.finest, place.image.spatial_shape, box, strict=True)
+    ]
+    source = tuple(slice(int(i[0]), int(i[-1]) + 1) for i in index)
+    found = place.found[(time, *source)]
+    labels = found[np.ix_(*(i - s.start for i, s in zip(index, source, strict=True)))]
+    _store(place, time, box, labels)
+    place.mark(name, count_classes(place, labels))
+
+
+def count_classes(place: Place, labels: NDArray[np.int32]) -> list[int]:
+    """Count the voxels of each class; nothing for objects."""
+    n = len(place.model.spec.classes) if place.model.spec.target == "semantic" else 0
+    return [int(c) for c in np.bincount(labels.ravel(), minlength=n + 1)[1 : n + 1]] if n else []
+
+
+def _store(place: Place, time: int, box: Box, labels: NDArray[np.int32]) -> None:
+    place.labels[(time, *box) if "T" in place.image.axes else box] = labels
