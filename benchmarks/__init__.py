@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 BENCHMARKS = {
     "network": "The engine against the plain network",
     "tiling": "A large image in tiles against the image at once",
+    "decode": "From maps to objects, at once and in blocks, against scikit-image",
     "startup": "Importing the plugin, opening the dock",
     "latency": "The window while a model is fine-tuned",
     "loop": "Fine-tuning on one corrected region",

@@ -178,7 +178,7 @@ def _find_passes(basins: Parts, height: NDArray[np.float32], tile: Tile, rule: R
 def _in_order(passes: Pairs, peaks: Ids) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
     """Give passes between the positions of peaks, highest first."""
     one, other, height = passes
-    order = np.lexsort((other, one, -height))
+    order = np.argsort(-height, kind="stable")  # they are in the order of the peaks: so are equal heights
     return (
         np.searchsorted(peaks, one[order]),
         np.searchsorted(peaks, other[order]),

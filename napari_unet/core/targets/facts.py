@@ -175,7 +175,7 @@ def linear(places: NDArray[np.intp], tile: Tile, shape: tuple[int, ...]) -> Ids:
 
 
 def highest(one: Ids, other: Ids, height: NDArray[np.float32]) -> Pairs:
-    """Keep the highest pass of each pair."""
+    """Keep the highest pass of each pair, in the order of the pairs."""
     low, high = np.minimum(one, other), np.maximum(one, other)
     order = np.lexsort((-height, high, low))
     low, high, height = low[order], high[order], height[order]
