@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask.array as da
 import numpy as np
 import pytest
 import zarr
@@ -92,6 +93,34 @@ def test_volume_when_the_array_is_stored_in_chunks_then_reads_one_time_point():
     data = np.random.default_rng(0).random((2, 3, 4, 5))
     image = Image(zarr.array(data, chunks=(1, 1, 4, 5)), "TZYX")
     np.testing.assert_array_equal(image.volume(1), data[1][np.newaxis])
+
+
+@pytest.mark.parametrize("kind", ["numpy", "memory map", "zarr", "dask"])
+@pytest.mark.parametrize("axes", ["TCZYX", "CZYX", "ZYX", "TYX", "YX"])
+def test_box_when_the_array_is_of_any_kind_then_reads_what_was_asked(tmp_path, axes, kind):
+    shape = dict(zip("TCZYX", (3, 2, 5, 16, 17), strict=True))
+    data = np.random.default_rng(0).random([shape[a] for a in axes])
+    np.save(tmp_path / "x.npy", data)
+    make = {
+        "numpy": lambda: data,
+        "memory map": lambda: np.load(tmp_path / "x.npy", mmap_mode="r"),
+        "zarr": lambda: zarr.array(data, chunks=(1,) * (data.ndim - 2) + (8, 8)),
+        "dask": lambda: da.from_array(data, chunks=(1,) * (data.ndim - 2) + (8, 8)),
+    }
+    image = Image(make[kind](), axes)
+    box = tuple(slice(1, s - 1) for s in image.spatial_shape)
+    time = image.n_times - 1
+
+    found = image.box(time, box)
+
+    assert isinstance(found, np.ndarray)
+    np.testing.assert_array_equal(found, image.volume(time)[(slice(None), *box)])
+    np.testing.assert_array_equal(
+        image.volume(time), (data[time] if "T" in axes else data).reshape(image.volume().shape)
+    )
+    channel = image.n_channels - 1
+    np.testing.assert_array_equal(image.box(time, box, channel), found[channel : channel + 1])
+    assert np.shares_memory(found, data) == (kind == "numpy")
 
 
 def test_plane_when_taken_from_a_stack_then_keeps_what_is_left():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,17 @@ def test_expand_when_stores_lie_among_files_then_each_is_one_image(tmp_path: Pat
     assert [p.name for p in expand([tmp_path / "**" / "*.zarr"])] == ["a.zarr"]
     assert (suffix(tmp_path / "B.OME.ZARR"), stem(tmp_path / "B.OME.ZARR")) == (".ome.zarr", "B")
     assert expand([tmp_path / "a.zarr" / "0"]) == [tmp_path / "a.zarr" / "0"]
+
+
+def test_image_when_sent_to_another_process_then_reads_the_same_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "x.zarr", VOLUME[:1, :1])
+    monkeypatch.chdir(tmp_path)
+    sent = pickle.dumps(read_image("x.zarr"))
+    assert len(sent) < VOLUME[0, 0].nbytes / 2
+    monkeypatch.chdir("/")
+    np.testing.assert_array_equal(pickle.loads(sent).volume(), VOLUME[0, :1])
 
 
 # ---------------------------------------------------------------- what is broken

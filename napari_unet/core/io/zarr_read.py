@@ -46,16 +46,21 @@ def _attributes(path: Path) -> Mapping[str, Any]:
     import zarr
 
     try:
-        return ome(dict(zarr.open_group(location(path), mode="r").attrs))
+        return ome(dict(zarr.open_group(_address(path), mode="r").attrs))
     except (OSError, ValueError):  # zarr's errors of what is not there
         return {}
+
+
+def _address(path: Path) -> str:
+    """Give what zarr opens; absolute, since the array may be sent to a process that runs in another folder."""
+    return location(path if is_url(path) else path.absolute())
 
 
 def _open(path: Path) -> zarr.Array[Any] | zarr.Group:
     import zarr  # slow to load, and the dock opens without it
 
     try:
-        return zarr.open(location(path), mode="r")
+        return zarr.open(_address(path), mode="r")
     except FileNotFoundError as error:  # of an array, a group or a file: said in the words of zarr
         where = "no zarr array or group at" if is_url(path) else "neither an array nor a group in"
         raise ReadError(f"There is {where} '{location(path)}'.", "Check its name, or copy it once more.") from error

@@ -160,7 +160,8 @@ def _writing(path: Path) -> Iterator[None]:
 def _group(path: Path, mode: Any) -> zarr.Group:
     import zarr  # slow to load, and the dock opens without it
 
-    return zarr.open_group(path, mode=mode, zarr_format=2)
+    # Absolute, since the array may be sent to a process that runs in another folder.
+    return zarr.open_group(path.absolute(), mode=mode, zarr_format=2)
 
 
 def _array(group: zarr.Group, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: Any) -> Any:
