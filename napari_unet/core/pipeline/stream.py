@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.base.progress import Progress, Report, silent, within
-from napari_unet.core.io.zarr_read import is_labels
-from napari_unet.core.io.zarr_write import finish_labels
+from napari_unet.core.io import finish_labels, is_labels
 from napari_unet.core.pipeline import blocks
 from napari_unet.core.pipeline.segment import check_fits
 from napari_unet.core.pipeline.stream_blocks import coarsen_block, look_at_block, paint_block, work_of
@@ -113,6 +112,7 @@ def segment_to_store(
     check_fits(image, model, options)
     if path.exists() and not is_labels(path):
         raise UserError(f"'{path}' is there already and holds no labels.", "Choose another name, or delete it.")
+    path = Path(path).absolute()  # a worker has its own working directory
     folder = path.with_name(f"{path.name}.work")
     plan = _settle(folder, path.name, model, image, options, within(report, 0, SHARES[0]), resume)
     job = Job(folder, path.name, key_of(plan), open_image or (lambda: image))

@@ -13,7 +13,7 @@ import zarr
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.files import sha256, write_atomic
-from napari_unet.core.io.zarr_write import create_labels
+from napari_unet.core.io import create_labels
 from napari_unet.core.pipeline.stream_plan import Plan
 from napari_unet.core.store.models import Model, save_model
 

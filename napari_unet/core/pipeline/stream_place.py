@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_unet.core.base.files import write_atomic
 from napari_unet.core.base.resize_box import resize_box, source_box
-from napari_unet.core.io.zarr_write import open_labels
+from napari_unet.core.io import open_labels
 from napari_unet.core.pipeline.predictor import make_engine
 from napari_unet.core.pipeline.stream_folder import DONE, FOUND, LABELS, MAPS, MODEL, PLAN, finest_shape
 from napari_unet.core.pipeline.stream_plan import Plan
