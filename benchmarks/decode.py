@@ -80,7 +80,7 @@ def _figures(
         for kind, labels in found.items()
         if kind != "in blocks"
     ]
-    differ = np.count_nonzero(found["in blocks"] != found["ours"])
+    differ = int(np.count_nonzero(found["in blocks"] != found["ours"]))
     return [*figures, Figure(f"{name}: voxels that blocks change", differ, target=0)]
 
 

@@ -15,6 +15,7 @@ from scipy import ndimage
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.pipeline.blocks import BLOCKWISE, decode_blocks
 from napari_unet.core.targets import TARGETS, DecodeSettings
+from napari_unet.core.targets.blockwise import Channels
 from napari_unet.core.targets.instances_blocks import smooth_distance
 from napari_unet.core.targets.merging import plan_blocks, surround
 from tests.core.phantoms import balls
@@ -130,6 +131,15 @@ def test_decode_blocks_when_maps_are_on_disk_then_gives_the_objects(tmp_path, dt
     found = in_blocks(maps, DecodeSettings(foreground=0.5), (1.0,) * 3, (10, 16, 16))
     pairs = set(zip(labels.ravel().tolist(), found.ravel().tolist(), strict=True))
     assert len(pairs) == labels.max() + 1 == found.max() + 1
+
+
+def test_decode_blocks_when_each_map_has_its_own_array_then_gives_what_the_whole_gives():
+    maps = np.random.default_rng(0).random((2, 30, 30))
+    apart = Channels((stored(maps[0], "uint8"), stored(maps[1], "uint16")))
+    settings = DecodeSettings(foreground=0.3, seed=0.2, split=0.1, min_size=0)
+    expected = TARGETS["instances"].decode(apart[(slice(None),) * 3], settings, (1.0, 1.0))
+    assert expected.max() > 5
+    np.testing.assert_array_equal(in_blocks(apart, settings, (1.0, 1.0), (8, 11)), expected)
 
 
 @pytest.mark.parametrize("target", BLOCKWISE)

@@ -195,6 +195,18 @@ def test_instances_when_maps_are_anything_then_labels_are_1_to_n_inside_the_fore
 
 
 @pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_decode_when_maps_are_stored_as_integers_then_gives_what_their_values_give(name, dtype):
+    labels, depth = balls((40, 40), 5, 7.0)
+    maps = np.stack([1 - depth, depth] if name == "semantic" else [labels > 0, depth])
+    kept = np.round(maps * np.iinfo(dtype).max).astype(dtype)
+    values = kept.astype(np.float32) / np.float32(np.iinfo(dtype).max)
+    found, expected = (TARGETS[name].decode(one, DecodeSettings(0.4, 0.3), (1.0, 1.0)) for one in (kept, values))
+    assert expected.any()
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", TARGETS)
 def test_grid_when_tuned_from_any_start_then_keeps_what_it_does_not_tune(name):
     start = DecodeSettings(min_size=77, smooth=2.5)
     grid = TARGETS[name].grid(start)

@@ -84,6 +84,9 @@ def decode_blocks(
     -----
     Nothing is approximate, however large an object is: see docs/decoding.md. The steps are `plan_blocks`, `look` at
     each block, `number_objects` and `paint` each block; a scheduler can call them as well.
+
+    With `map`, memory holds one block, about 60 bytes for each of its voxels, and what `number_objects` needs. Every
+    block is read twice.
     """
     work = Work(maps, settings, sampling)
     boxes = list(plan_blocks(work.shape, block))

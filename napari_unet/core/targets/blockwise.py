@@ -30,6 +30,29 @@ class Maps(Protocol):
 
 
 @dataclass(frozen=True)
+class Channels:
+    """Maps kept in arrays of their own, such as the foreground in 8 bit and the distance in 16.
+
+    Parameters
+    ----------
+    arrays : tuple of ([Z,] Y, X) arrays
+        One for each map; sliced piece by piece.
+    """
+
+    arrays: tuple[Any, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Give (K, [Z,] Y, X)."""
+        return (len(self.arrays), *self.arrays[0].shape)
+
+    def __getitem__(self, index: tuple[slice, ...], /) -> NDArray[np.float32]:
+        """Read a box, values 0..1: (K, *box)."""
+        parts = [as_unit(np.asarray(array[index[1:]])) for array in self.arrays[index[0]]]
+        return np.stack(parts).astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True)
 class Work:
     """What is decoded, and how: the same for every block.
 
