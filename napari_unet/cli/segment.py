@@ -2,38 +2,21 @@
 
 # No `from __future__ import annotations`: typer reads them.
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
-from napari_unet.app import commands, library
-from napari_unet.app.jobs import Job, Stop, Update, run_job
+from napari_unet.app import commands, library, streaming
+from napari_unet.app.jobs import Job, Update, run_job
 from napari_unet.cli.console import fail, note, progress_line, say, say_json
 from napari_unet.cli.options import JsonOption, parse_voxel_size, with_options
+from napari_unet.cli.segment_task import FORMATS, Task, Way, describe, goes_through_the_disk, segment_one, store_path
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.base.progress import Report
-from napari_unet.core.io import expand, label_path, read_image, stem, suffix, write_labels
-from napari_unet.core.store.training_set import stack_channels
-
-
-@dataclass(frozen=True)
-class Task:
-    """Say what becomes of one image, which lies in one file or in one for each channel."""
-
-    name: Path
-    sources: tuple[Path, ...]
-    target: Path
-    model: Path
-    axes: str | None
-    voxel_size: tuple[float, ...] | None
-    options: SegmentOptions
+from napari_unet.core.io import expand, label_path, stem, suffix
 
 
 @with_options(SegmentOptions)
@@ -51,28 +34,38 @@ def segment(
     channels: Annotated[
         str, typer.Option(metavar="_FLAIR,_T1", help="Ends of file names that are the channels of one image.")
     ] = "",
+    format: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|zarr|same",
+            help="zarr: through the disk into OME-Zarr, whatever the size; same: at once, in the image's format. "
+            "Default: zarr for .zarr, addresses and what does not fit into memory.",
+        ),
+    ] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Processes on this machine that share each image.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="tcp://HOST:8786", help="A running Dask cluster that shares each image.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Go on with what was interrupted, or begin anew.")
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Segment images: write labels of the same name, format and grid."""
+    """Segment images: write labels of the same name and grid; images of any size, if need be through the disk."""
+    if format not in FORMATS:
+        raise UserError(f"The format is '{format}'.", f"Choose one of: {', '.join(FORMATS)}.")
+    if format == "same" and (workers or scheduler):
+        raise UserError("Several processes share an image through the disk only.", "Leave --format same out.")
     files = expand(inputs)
     size = parse_voxel_size(voxel_size)
     images = join_channels(files, tuple(channels.split(",")) if channels else ())
-    targets = _targets(images, out)
     folder = library.find_model(model)
     commands.load_cached(folder)  # a model that cannot be used is one error, not one for each image
-    done: list[dict[str, Any]] = []
-    failed: list[dict[str, Any]] = []
-    for index, ((image, sources), target) in enumerate(zip(images.items(), targets, strict=True), start=1):
-        name = image.name
-        with progress_line(f"{index}/{len(images)} {name}") as show:
-            task = Task(image, sources, target, folder, axes, size, options)
-            outcome = run_job(_segment_one, task, Job(name), _relay(show))
-        if outcome.result is not None:
-            done.append(outcome.result)
-            say(f"{name}: {_found(outcome.result)} -> {target}")
-        elif outcome.failure is not None:
-            failed.append({"input": image, "message": outcome.failure.message, "hint": outcome.failure.hint})
-            fail(f"{name}: {outcome.failure.message}", outcome.failure.hint)
+    with streaming.hire(workers, scheduler) as team:
+        way = Way(folder, axes, size, options, format, resume, team)
+        done, failed = _segment_all(_tasks(images, out, way))
     if failed:
         names = ", ".join(one["input"].name for one in failed)
         note(f"{len(failed)} of {len(images)} images could not be segmented: {names}")
@@ -80,6 +73,23 @@ def segment(
         say_json({"model": folder, "n_images": len(done), "n_failed": len(failed), "images": done, "failed": failed})
     if failed:
         raise typer.Exit(1)
+
+
+def _segment_all(tasks: list[Task]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Segment one image after the other; give what is told of those done and of those that failed."""
+    done: list[dict[str, Any]] = []
+    failed: list[dict[str, Any]] = []
+    for index, task in enumerate(tasks, start=1):
+        name = task.name.name
+        with progress_line(f"{index}/{len(tasks)} {name}") as show:
+            outcome = run_job(segment_one, task, Job(name), _relay(show))
+        if outcome.result is not None:
+            done.append(outcome.result)
+            say(f"{name}: {describe(outcome.result)} -> {outcome.result['output']}")
+        elif outcome.failure is not None:
+            failed.append({"input": task.name, "message": outcome.failure.message, "hint": outcome.failure.hint})
+            fail(f"{name}: {outcome.failure.message}", outcome.failure.hint)
+    return done, failed
 
 
 def _relay(show: Report) -> Callable[[Update], None]:
@@ -125,13 +135,14 @@ def join_channels(files: list[Path], ends: tuple[str, ...]) -> dict[Path, tuple[
     return {image: tuple(parts[e] for e in ends) for image, parts in found.items()}
 
 
-def _targets(images: dict[Path, tuple[Path, ...]], out: Path) -> list[Path]:
+def _tasks(images: dict[Path, tuple[Path, ...]], out: Path, way: Way) -> list[Task]:
     """Choose the file of each image's labels; refuse to write two into one, or over an image."""
     taken: dict[str, Path] = {}
     sources = {path.resolve() for parts in images.values() for path in parts}
-    targets = []
-    for image in images:
+    tasks = []
+    for image, parts in images.items():
         target = label_path(out, image)
+        target = store_path(target) if goes_through_the_disk(image, way) else target
         if target.resolve() in sources:
             raise UserError(f"The labels of '{image}' would replace the image.", "Choose another folder for --out.")
         other = taken.setdefault(target.name.lower(), image)
@@ -140,38 +151,5 @@ def _targets(images: dict[Path, tuple[Path, ...]], out: Path) -> list[Path]:
                 f"The labels of '{other}' and '{image}' would have the same name, {target.name}.",
                 "Segment them into different folders.",
             )
-        targets.append(target)
-    return targets
-
-
-def _segment_one(task: Task, report: Report, stop: Stop) -> dict[str, Any]:
-    start = time.perf_counter()
-    images = [read_image(path, task.axes, task.voxel_size) for path in task.sources]
-    image = images[0] if len(images) == 1 else stack_channels(images)
-    found = commands.segment(commands.SegmentRequest(image, task.model, task.options), report, stop)
-    write_labels(task.target, found.labels, image)
-    return {
-        "input": task.name,
-        "output": task.target,
-        **_count(found.labels, found.classes),
-        "object_size": found.object_size,
-        "notes": found.notes,
-        "seconds": round(time.perf_counter() - start, 2),
-    }
-
-
-def _count(labels: NDArray[np.int32], classes: tuple[str, ...]) -> dict[str, Any]:
-    counts = np.bincount(labels.ravel())
-    if not classes:
-        return {"n_objects": int(np.count_nonzero(counts[1:]))}
-    voxels = [int(n) for n in np.pad(counts, (0, len(classes) + 1))[1 : len(classes) + 1]]
-    return {"voxels": dict(zip(classes, voxels, strict=True))}
-
-
-def _found(result: dict[str, Any]) -> str:
-    notes = "".join(f" ({one})" for one in result["notes"])
-    if "n_objects" in result:
-        n = result["n_objects"]
-        size = "" if result["object_size"] is None else f" of about {result['object_size']:.0f} px"
-        return f"{n} object{'s' * (n != 1)}{size}{notes}"
-    return ", ".join(f"{name} {n} voxels" for name, n in result["voxels"].items()) + notes
+        tasks.append(Task(image, parts, target, way))
+    return tasks

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import pickle
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
+import zarr
 from PIL import Image as Picture
 
 from napari_unet.app import commands
-from napari_unet.cli import segment
+from napari_unet.cli import segment_task
 from napari_unet.core.base.image import Image
 from napari_unet.core.io import read_image, read_labels, write_image
+from napari_unet.core.pipeline import cluster, stream, stream_place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 RNG = np.random.default_rng(0)
@@ -86,7 +90,7 @@ def test_segment_when_memory_runs_out_for_one_image_then_it_is_one_line_and_the_
             raise torch.OutOfMemoryError("CUDA out of memory")
         return original(request, *rest)
 
-    monkeypatch.setattr(segment.commands, "segment", fail_for_b)
+    monkeypatch.setattr(segment_task.commands, "segment", fail_for_b)
 
     ran = run("segment", images, "--model", tiny_model, "--out", tmp_path / "out")
 
@@ -210,3 +214,113 @@ def test_segment_when_the_inputs_match_nothing_then_names_them(run: Callable, ti
 
     assert ran.code == 2
     assert "*.tif" in ran.error
+
+
+# --- through the disk ---
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """Lay an OME-Zarr image into a folder."""
+    path = tmp_path / "large.ome.zarr"
+    group = zarr.open_group(path, mode="w", zarr_format=2)
+    group.create_array("0", data=RNG.integers(0, 255, (70, 90), dtype=np.uint8), chunks=(32, 32))
+    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
+    scale = [{"type": "scale", "scale": [0.5, 0.25]}]
+    level = {"path": "0", "coordinateTransformations": scale}
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": [level]}]
+    return path
+
+
+def test_segment_when_the_image_is_zarr_then_labels_go_through_the_disk_into_the_same_as_at_once(
+    run: Callable, large: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    arguments = ("--model", tiny_model, "--tile", 32, "--threshold", "0.05", "--rescale", "off", "--json")
+
+    through = run("segment", large, *arguments, "--out", tmp_path / "a")
+    at_once = run("segment", large, *arguments, "--out", tmp_path / "b", "--format", "same")
+
+    assert through.code == at_once.code == 0, through.err + at_once.err
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["large.ome.zarr"]
+    labels = read_labels(tmp_path / "a" / "large.ome.zarr")
+    assert labels.shape == (70, 90)
+    np.testing.assert_array_equal(labels > 0, read_labels(tmp_path / "b" / "large.ome.zarr") > 0)
+    assert through.json["images"][0]["n_objects"] == labels.max()
+    assert read_image(tmp_path / "a" / "large.ome.zarr").voxel_size == (0.5, 0.25)
+
+
+def test_segment_when_the_image_needs_more_than_its_share_of_memory_then_goes_through_the_disk(
+    run: Callable, images: Path, tiny_classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment_task.streaming, "SHARE", 0.0)
+
+    ran = run("segment", images, "--model", tiny_classes, "--out", tmp_path / "out", "--json")
+
+    assert ran.code == 0, ran.err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.zarr", "b.zarr", "c.zarr"]
+    labels = read_labels(tmp_path / "out" / "b.zarr")
+    assert ran.json["images"][1]["voxels"] == {"tissue": (labels == 1).sum(), "bone": (labels == 2).sum()}
+
+
+def test_segment_when_an_interrupted_run_had_other_options_then_says_fresh_and_fresh_does_it(
+    run: Callable, large: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    arguments = ("segment", large, "--model", tiny_model, "--out", tmp_path / "out", "--tile", 32)
+    with monkeypatch.context() as patch:
+        patch.setattr(stream, "finish_labels", interrupt)
+        assert run(*arguments).code == 1
+    assert (tmp_path / "out" / "large.ome.zarr.work").is_dir()
+
+    refused = run(*arguments, "--threshold", "0.3")
+    fresh = run(*arguments, "--threshold", "0.3", "--fresh")
+
+    assert "another options" in refused.error
+    assert "--fresh" in refused.error
+    assert fresh.code == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["large.ome.zarr"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (("--format", "tiff"), "The format is 'tiff'"),
+        (("--format", "same", "--workers", 2), "through the disk only"),
+        (("--workers", 2, "--scheduler", "tcp://127.0.0.1:9"), "Both --workers and --scheduler"),
+    ],
+)
+def test_segment_when_ways_contradict_each_other_then_says_so(
+    run: Callable, large: Path, tiny_model: Path, tmp_path: Path, extra: tuple[object, ...], message: str
+) -> None:
+    ran = run("segment", large, "--model", tiny_model, "--out", tmp_path / "out", *extra)
+
+    assert ran.code == 2
+    assert message in ran.error
+
+
+def test_segment_when_given_workers_then_they_open_the_image_themselves_and_find_the_same(
+    run: Callable, large: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def team(job: stream_place.Job) -> stream_place.Run:
+        opened.append(pickle.loads(pickle.dumps(job)).open_image().data.shape)  # as on its way to another process
+        return stream_place.here(job)
+
+    @contextmanager
+    def hire(n: int) -> Iterator[stream_place.Workers]:
+        assert n == 2
+        yield team
+
+    monkeypatch.setattr(cluster, "local_workers", hire)
+    arguments = ("segment", large, "--model", tiny_model, "--tile", 32, "--threshold", "0.05", "--rescale", "off")
+
+    alone = run(*arguments, "--out", tmp_path / "a")
+    shared = run(*arguments, "--out", tmp_path / "b", "--workers", 2)
+
+    assert shared.code == 0, shared.err
+    assert opened == [(70, 90)]
+    np.testing.assert_array_equal(*(read_labels(tmp_path / name / "large.ome.zarr") for name in "ab"))
+    assert alone.out.split(" -> ")[0] == shared.out.split(" -> ")[0]

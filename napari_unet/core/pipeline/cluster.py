@@ -50,7 +50,7 @@ def local_workers(n: int) -> Iterator[Workers]:
         dask.LocalCluster(
             n_workers=n,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address=":0",  # any free port
             memory_limit=0,  # a tile is sized by the free memory; a worker that is stopped for it would do it again
             silence_logs=logging.CRITICAL,
             env=dict.fromkeys(names, threads),
@@ -125,7 +125,8 @@ def _run(client: Any, job: Job, tasks: Iterable[Task]) -> Iterator[Any]:
         while waiting:
             yield _result(waiting.popleft())
     finally:
-        client.cancel(list(waiting))
+        if waiting and client.status == "running":  # a generator may be closed later than the client
+            client.cancel(list(waiting))
 
 
 def _result(future: Any) -> Any:
