@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from napari_unet.app.jobs import Job, run_job
-from napari_unet.cli import demo, evaluate, models, plan, pretrain, search, segment, train
+from napari_unet.cli import bench, demo, evaluate, models, plan, pretrain, search, segment, train
 from napari_unet.cli.console import fail, note
 from napari_unet.core.base.errors import UserError
 
@@ -27,6 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "search": search.search,
     "evaluate": evaluate.evaluate,
     "demo": demo.demo,
+    "bench": bench.bench,
 }
 
 UNEXPECTED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
