@@ -88,7 +88,8 @@ class _Listener(logging.Handler):
         self.lost = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self.thread and "invalid page offset" in record.getMessage():
+        # "invalid page offset" or "invalid offset to page", by the version
+        if record.thread == self.thread and {"invalid", "offset", "page"} <= set(record.getMessage().split()):
             self.lost = record.getMessage()
 
 
