@@ -10,8 +10,11 @@ if TYPE_CHECKING:
 
 BENCHMARKS = {
     "network": "The engine against the plain network",
+    "limits": "The engines against what the processor can do",
     "tiling": "A large image in tiles against the image at once",
+    "peers": "Tiles against those of MONAI and nnU-Net",
     "decode": "From maps to objects, at once and in blocks, against scikit-image",
+    "big": "Images larger than the memory, from the disk to the disk",
     "startup": "Importing the plugin, opening the dock",
     "latency": "The window while a model is fine-tuned",
     "loop": "Fine-tuning on one corrected region",
