@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -427,3 +429,38 @@ def test_read_mirrored_when_a_box_reaches_beyond_then_is_what_numpy_pads(length,
     padded = np.pad(volume, ((0, 0), (before, after)), mode="reflect" if length > 1 else "edge")
     found = read_mirrored(Lazy(volume), (slice(start, start + size),))
     np.testing.assert_array_equal(found, padded[:, start + before : start + before + size])
+
+
+# --- growth ---
+
+
+def n_alive():
+    """Count tensors and threads."""
+    gc.collect()
+    tensors = sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects())
+    return tensors, threading.active_count()
+
+
+def test_tiled_when_run_again_and_again_then_nothing_is_left_behind():
+    network, volume = lived_in(DEEP), noise(40, 40)
+    volume[:, :20] = 0
+
+    def once():
+        engine = Engine(network, DEEP, net="unet", device="cpu", precision="fp32")
+        run_tiled(engine, volume, lambda box, logits: None, tile=16)
+        run_tiled(engine, Lazy(volume), lambda box, logits: None, tile=16)
+
+    once()
+    before = n_alive()
+    tracemalloc.start()
+    try:
+        once()
+        first = tracemalloc.get_traced_memory()[0]
+        for _ in range(10):
+            once()
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0] - first
+    finally:
+        tracemalloc.stop()
+    assert n_alive() == before
+    assert grown < 10 * volume.nbytes  # less than one small image a run
