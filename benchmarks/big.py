@@ -17,7 +17,9 @@ from napari_unet.core.pipeline.stream import segment_to_store
 from napari_unet.core.store.models import load_model
 from napari_unet.core.synthetic.nuclei import nuclei_2d
 
-SIZES, QUICK_SIZES = (4096, 8192, 16384), (1024, 2048, 3072)
+SIZES, QUICK_SIZES = (6144, 12288, 18432), (1024, 2048, 3072)
+"""px; of an image below 5793 px all is read for the statistics, so that its memory still grows."""
+
 TILE, QUICK_TILE = 1024, 256
 WANTED = 50_000
 """px; the edge of the image that is extrapolated to."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet.core.base.catalogue import ENGINES, look_up
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.normalise import Statistics, measure
 from napari_unet.core.base.progress import Progress, Report, within
 from napari_unet.core.base.resize import resize_linear
 from napari_unet.core.base.tiles import Box, full_box, grow
 from napari_unet.core.pipeline.channels import read_box, read_samples
-from napari_unet.core.pipeline.engine import Engine
 from napari_unet.core.pipeline.prediction import Prediction
 from napari_unet.core.pipeline.scale import object_diameter, sampling_of, zoomed_shape
 from napari_unet.core.pipeline.tiled import context, run_tiled
@@ -22,6 +22,7 @@ from napari_unet.core.pipeline.tiled import context, run_tiled
 if TYPE_CHECKING:
     from napari_unet.core.base.image import Image
     from napari_unet.core.base.options import SegmentOptions
+    from napari_unet.core.pipeline.engine import Runner
     from napari_unet.core.store.models import Model
 
 BLENDED = "Tiles are blended: this network's normalisation or attention looks at more than a tile."
@@ -135,14 +136,21 @@ def check_finite(maps: NDArray[np.float16], model: Model) -> NDArray[np.float16]
     return maps
 
 
-def context_of(engine: Engine) -> tuple[int, ...]:
+def context_of(engine: Runner) -> tuple[int, ...]:
     """Give the context that a box of an image gets, in voxels: what a U-Net of its depth sees where all is seen."""
     return context(engine) or tuple(6 * m for m in engine.config.multiple())
 
 
-def make_engine(model: Model, options: SegmentOptions) -> Engine:
-    """Prepare a model's network as the options want it."""
-    return Engine(
+def make_engine(model: Model, options: SegmentOptions) -> Runner:
+    """Prepare a model's network as the options want it.
+
+    Raises
+    ------
+    UserError
+        When the engine is not installed, or cannot run this network.
+    """
+    make: Callable[..., Runner] = look_up(ENGINES, options.engine, "engine")
+    return make(
         model.build(),
         model.net_config,
         net=model.spec.net,

@@ -110,7 +110,7 @@ def segment(
     if "T" not in image.axes:
         labels = labels[0]
     size = run.diameter(labels) if model.spec.target == "instances" else None
-    notes = (*zoom.notes, BLENDED) if run.is_blended else zoom.notes
+    notes = (*zoom.notes, *((BLENDED,) if run.is_blended else ()), *run.engine.notes)
     return Segmentation(labels, prediction, confidence(prediction, labels, model), size, notes)
 
 

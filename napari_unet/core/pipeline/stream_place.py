@@ -24,7 +24,7 @@ from napari_unet.core.store.models import Model, load_model
 if TYPE_CHECKING:
     from napari_unet.core.base.image import Image
     from napari_unet.core.base.tiles import Box
-    from napari_unet.core.pipeline.engine import Engine
+    from napari_unet.core.pipeline.engine import Runner
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Place:
         return load_model(self.folder / MODEL)
 
     @cached_property
-    def engine(self) -> Engine:
+    def engine(self) -> Runner:
         """Prepare the network."""
         return make_engine(self.model, self.plan.options)
 

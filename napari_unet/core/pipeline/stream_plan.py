@@ -24,7 +24,7 @@ from napari_unet.core.pipeline.zoom import choose_zoom
 if TYPE_CHECKING:
     from napari_unet.core.base.image import Image
     from napari_unet.core.base.progress import Report
-    from napari_unet.core.pipeline.engine import Engine
+    from napari_unet.core.pipeline.engine import Runner
     from napari_unet.core.store.models import Model
 
 VERSION = 1
@@ -146,7 +146,7 @@ def make_plan(model: Model, image: Image, options: SegmentOptions, report: Repor
 
 
 def _lay_tiles(
-    engine: Engine, shape: tuple[int, ...], size: int, halo: str
+    engine: Runner, shape: tuple[int, ...], size: int, halo: str
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
     """Choose edges and context of the tiles, as `run_tiled` would."""
     multiple, exact = engine.config.multiple(), context(engine)
