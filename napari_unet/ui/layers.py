@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.image import AXES, SPATIAL_AXES, Image
+from napari_unet.core.base.lazy import rearrange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,11 +101,12 @@ def to_image(layer: ImageLayer, axes: str, voxel_size: tuple[float, ...] | None 
             "Choose what its axes are in the Segment tab, or take out the axes that are too many.",
         )
     data = layer.data[0] if layer.multiscale else layer.data
+    key = [slice(None)] * len(axes)
     if layer.rgb:
-        data, axes = data[..., :3], f"{axes}C"
+        axes = f"{axes}C"
+        key.append(slice(0, 3))
     order = sorted(range(len(axes)), key=lambda i: AXES.index(axes[i]))
-    if order != list(range(len(axes))):
-        data = np.asarray(data).transpose(order) if not hasattr(data, "transpose") else data.transpose(order)
+    data = rearrange(data, tuple(key), order)  # a large layer is not read for it
     size = voxel_size or read_voxel_size(layer, axes.replace("C", "") if layer.rgb else axes)
     source = str(layer.source.path or "")
     return Image(data, "".join(axes[i] for i in order), size, layer.name, source, bool(layer.rgb))

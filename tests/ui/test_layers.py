@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import zarr
 from napari.components import ViewerModel
 
 from napari_unet.core.base.errors import UserError
@@ -53,6 +54,15 @@ def test_to_image_when_channels_stand_inside_then_they_are_moved_to_their_place(
     image = layers.to_image(ViewerModel().add_image(data), "ZCYX")
     assert image.axes == "CZYX"
     assert np.array_equal(image.data, data.transpose(1, 0, 2, 3))
+
+
+def test_to_image_when_the_layer_is_a_zarr_then_nothing_is_read_but_what_is_asked_for() -> None:
+    stored = zarr.create_array(store={}, shape=(50_000, 2, 64, 64), chunks=(1, 1, 64, 64), dtype=np.uint16)
+    stored[1, 0, 60:64, 5:9] = 7
+    layer = ViewerModel().add_image(stored, contrast_limits=(0, 9), multiscale=False)
+    image = layers.to_image(layer, "ZCYX")
+    assert not isinstance(image.data, np.ndarray)
+    assert np.array_equal(image.box(0, (slice(1, 2), slice(60, 64), slice(5, 9)))[0], np.full((1, 4, 4), 7))
 
 
 def test_to_image_when_the_layer_is_multiscale_then_the_finest_level_is_taken() -> None:
