@@ -13,8 +13,8 @@ def run_monai(network: nn.Module, volume: Tensor, roi: tuple[int, ...], n_out: i
     """Run MONAI's `sliding_window_inference` over (C, [Z,] Y, X): (K, [Z,] Y, X)."""
     from monai.inferers import sliding_window_inference
 
-    found = sliding_window_inference(volume[None], roi, 1, network)
-    return found[0]  # type: ignore[no-any-return, index, call-overload]  # a tensor where the network gives one
+    found: Tensor = sliding_window_inference(volume[None], roi, 1, network)
+    return found[0]
 
 
 def run_nnunet(network: nn.Module, volume: Tensor, roi: tuple[int, ...], n_out: int) -> Tensor:
@@ -37,5 +37,5 @@ def run_nnunet(network: nn.Module, volume: Tensor, roi: tuple[int, ...], n_out: 
     predictor.configuration_manager = SimpleNamespace(patch_size=roi)
     predictor.label_manager = SimpleNamespace(num_segmentation_heads=n_out)
     flat = len(roi) == 2
-    found = predictor.predict_sliding_window_return_logits(volume[:, None] if flat else volume)
+    found: Tensor = predictor.predict_sliding_window_return_logits(volume[:, None] if flat else volume)
     return (found[:, 0] if flat else found).float()

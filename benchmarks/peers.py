@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -43,6 +44,7 @@ SECONDS, QUICK_SECONDS = 120, 5
 
 PEERS = ("monai", "nnunet")
 NEEDS = {"monai": "monai", "nnunet": "nnunetv2", "openvino": "openvino"}
+MODULES = {"monai": "monai.inferers", "nnunet": "nnunetv2.inference.predict_from_raw_data"}
 EXACT = 1e-5
 """σ of the logits."""
 
@@ -185,7 +187,7 @@ def make_volume(model_folder: Path, shape: tuple[int, ...], folder: Path) -> Non
     model = load_model(model_folder)
     density = {2: 120 / 512**2, 3: 60 / (32 * 160 * 160)}[len(shape)]
     n = max(4, round(density * float(np.prod(shape))))
-    made = nuclei_2d(shape=shape, n=n) if len(shape) == 2 else nuclei_3d(shape=shape, n=n)
+    made = nuclei_2d(shape=shape, n=n) if len(shape) == 2 else nuclei_3d(shape=(shape[0], shape[1], shape[2]), n=n)
     volume = normalised(model, made.image)
     np.save(folder / "volume.npy", volume)
     np.save(folder / "at once.npy", _engine(model, "torch", "fp32")(torch.from_numpy(volume)[None])[0].numpy())
@@ -206,6 +208,7 @@ def run_variant(model_folder: Path, folder: Path, variant: str, roi: tuple[int, 
 def _prepare(model: Model, volume: NDArray[np.float32], variant: str, roi: tuple[int, ...]) -> Callable[[], Tensor]:
     """Get everything ready that is not part of the time; gives the (K, [Z,] Y, X) logits."""
     if variant in PEERS:
+        import_module(MODULES[variant])  # not part of the time
         network, call = model.build().eval(), {"monai": run_monai, "nnunet": run_nnunet}[variant]
         return lambda: call(network, torch.from_numpy(volume), roi, model.net_config.out_channels)
     name, precision, halo = variant.split()
