@@ -41,7 +41,6 @@ def run(settings: Settings) -> Result:
     _make(network_jobs(seconds, seeds), runs, settings)
     _make(longer_jobs(list(runs.values()), seeds), runs, settings)
     _make(loss_jobs(seconds, seeds), runs, settings)
-    write_page(_sections(list(runs.values())))
     return Result(tuple(_figures(runs.values(), SECONDS)), {"runs": len(runs)})
 
 
@@ -103,6 +102,13 @@ def _make(jobs: list[Job], runs: dict[Job, Run], settings: Settings) -> None:
                 say(f"{number} of {len(missing)}: {one.job}: {one.score:.3f} after {one.steps} steps")
                 if not settings.quick:
                     _keep(one)
+                    write_page(_sections(list(runs.values())), _missing(len(runs)))
+
+
+def _missing(n_runs: int) -> int:
+    """Give how many runs are still to be made."""
+    n_short = len(network_jobs(SECONDS, SEEDS)) + len(loss_jobs(SECONDS, SEEDS))
+    return n_short + BEST * len(TASKS) * len(SEEDS) - n_runs
 
 
 def _keep(one: Run) -> None:

@@ -22,9 +22,11 @@ All networks have the widths of the preset `fast` and the recipe of a new model;
 (Dice + cross entropy). The memory is all that the process had while it trained."""
 
 
-def write_page(sections: Mapping[str, Sequence[Run]]) -> None:
+def write_page(sections: Mapping[str, Sequence[Run]], n_missing: int) -> None:
     """Write the page of the documentation: one table of runs under each heading."""
     parts = [HEAD]
+    if n_missing:
+        parts += ["", f"**Not complete:** {n_missing} runs are still to be made, and nothing is decided by this yet."]
     for heading, runs in sections.items():
         parts += ["", f"## {heading}", "", *_rows(runs)]
     PAGE.write_text("\n".join(parts) + "\n")
