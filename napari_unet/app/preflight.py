@@ -101,7 +101,8 @@ def _object_problems(samples: Sequence[Sample], counts: Summary) -> list[Problem
     problems = []
     n_objects = sum(len(unique_ids(sample.labels[_annotated(sample) == KNOWN])) for sample in samples)
     if n_objects < FEW_OBJECTS:
-        text = ("No whole object teaches.", "Only one whole object teaches.", "Only two whole objects teach.")[n_objects]
+        how_many = ("No whole object teaches", "Only one whole object teaches", "Only two whole objects teach")
+        text = f"{how_many[n_objects]}."
         problems.append(Problem(text, "Accept some more: ten make a clear difference."))
     if not counts.n_done and not counts.n_background:
         text = "Nothing is marked as background but a ring around the objects."

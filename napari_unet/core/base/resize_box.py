@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class _Taps(NamedTuple):
     """What new voxels along one axis are made of: (n, K) positions on the old grid, and (n, K) weights."""
 
-    index: NDArray[np.intp]
+    place: NDArray[np.intp]
     weight: NDArray[np.float32]
 
 
@@ -35,7 +35,7 @@ def source_box(shape: tuple[int, ...], new_shape: tuple[int, ...], box: Box) -> 
         On the old grid.
     """
     taps = _all_taps(shape, new_shape, box)
-    return tuple(slice(int(one.index.min()), int(one.index.max()) + 1) for one in taps)
+    return tuple(slice(int(one.place.min()), int(one.place.max()) + 1) for one in taps)
 
 
 def resize_box(part: NDArray[Any], shape: tuple[int, ...], new_shape: tuple[int, ...], box: Box) -> NDArray[np.float32]:
@@ -65,14 +65,14 @@ def resize_box(part: NDArray[Any], shape: tuple[int, ...], new_shape: tuple[int,
 
 def nearest_index(old: int, new: int, part: slice) -> NDArray[np.intp]:
     """Give the old position that each new one of a part takes over, see `resize_nearest`."""
-    index: NDArray[np.intp] = ((np.arange(part.start, part.stop) + 0.5) * (old / new)).astype(np.intp)
+    place: NDArray[np.intp] = ((np.arange(part.start, part.stop) + 0.5) * (old / new)).astype(np.intp)
     return index
 
 
 def _along(volume: NDArray[np.float32], axis: int, taps: _Taps, begin: int) -> NDArray[np.float32]:
     at_axis = tuple(-1 if a == axis else 1 for a in range(volume.ndim))
     total: NDArray[np.float32] | None = None
-    for index, weight in zip(taps.index.T, taps.weight.T, strict=True):
+    for index, weight in zip(taps.place.T, taps.weight.T, strict=True):
         part = np.take(volume, index - begin, axis) * weight.reshape(at_axis)
         total = part if total is None else total + part
     return volume if total is None else total
