@@ -65,7 +65,7 @@ def resize_box(part: NDArray[Any], shape: tuple[int, ...], new_shape: tuple[int,
 
 def nearest_index(old: int, new: int, part: slice) -> NDArray[np.intp]:
     """Give the old position that each new one of a part takes over, see `resize_nearest`."""
-    place: NDArray[np.intp] = ((np.arange(part.start, part.stop) + 0.5) * (old / new)).astype(np.intp)
+    index: NDArray[np.intp] = ((np.arange(part.start, part.stop) + 0.5) * (old / new)).astype(np.intp)
     return index
 
 
