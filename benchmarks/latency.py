@@ -16,7 +16,7 @@ from benchmarks.record import Figure, Result, Settings, Unavailable
 from benchmarks.simulate import choose_region, correct
 from benchmarks.watch import SETTLE_MS, Watch, for_seconds, make_brush, spin, watch
 from napari_unet.core.synthetic.nuclei import nuclei_2d
-from napari_unet.launch import has_display
+from napari_unet.launch import freeze_imports, has_display
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -106,7 +106,9 @@ class Stage:
 
     def __init__(self, model: str) -> None:
         import napari
+        import torch  # noqa: F401 - before the window, as the launcher does
 
+        freeze_imports()
         sample = nuclei_2d(shape=(SIZE, SIZE), n=NUCLEI)
         self.viewer: Viewer = napari.Viewer()
         self.viewer.add_image(sample.image.data, name="nuclei", scale=sample.image.voxel_size, units="µm")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import os
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 logger = logging.getLogger(__name__)
 
@@ -69,3 +72,21 @@ def limit_torch_threads() -> int:
     threads = max(1, n_cores() - 1)
     torch.set_num_threads(threads)
     return threads
+
+
+SELDOM = 1_000_000
+"""Collections of the middle generation between two of everything: none, for as long as a job takes."""
+
+
+@contextmanager
+def without_full_collections() -> Iterator[None]:
+    """Put off the search for garbage among all objects, which holds every thread, the window's too: 0.3 s here.
+
+    What is made meanwhile is still looked through while it is young.
+    """
+    young, middle, old = gc.get_threshold()
+    gc.set_threshold(young, middle, SELDOM)
+    try:
+        yield
+    finally:
+        gc.set_threshold(young, middle, old)

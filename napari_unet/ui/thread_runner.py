@@ -5,13 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from contextlib import nullcontext
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Qt
 
 from napari_unet.app.jobs import run_job
-from napari_unet.app.priority import limit_torch_threads, lower_priority
+from napari_unet.app.priority import limit_torch_threads, lower_priority, without_full_collections
 from napari_unet.ui.qt import Signal
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class ThreadRunner(QObject):
             lower_priority()
         if job.is_background:
             limit_torch_threads()
-        outcome = run_job(fn, request, job, lambda update: self._post(job, update, None))
+        with without_full_collections() if job.is_background else nullcontext():
+            outcome = run_job(fn, request, job, lambda update: self._post(job, update, None))
         self._post(job, None, outcome)
 
     def _post(self, job: Job[Any], update: Update | None, outcome: Outcome[Any] | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -77,3 +78,12 @@ def test_limit_torch_threads_when_called_then_one_core_is_left(monkeypatch):
         torch.set_num_threads(before)
     monkeypatch.undo()
     assert priority.n_cores() >= 1
+
+
+def test_full_collections_when_a_job_fails_then_are_as_seldom_as_before():
+    before = gc.get_threshold()
+    with pytest.raises(ValueError, match="job"), priority.without_full_collections():
+        assert gc.get_threshold()[:2] == before[:2]
+        assert gc.get_threshold()[2] > before[2]
+        raise ValueError("job")
+    assert gc.get_threshold() == before
