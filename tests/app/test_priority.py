@@ -82,8 +82,15 @@ def test_limit_torch_threads_when_called_then_one_core_is_left(monkeypatch):
 
 def test_full_collections_when_a_job_fails_then_are_as_seldom_as_before():
     before = gc.get_threshold()
-    with pytest.raises(ValueError, match="job"), priority.without_full_collections():
-        assert gc.get_threshold()[:2] == before[:2]
-        assert gc.get_threshold()[2] > before[2]
-        raise ValueError("job")
+    seen: list[tuple[int, ...]] = []
+
+    def job() -> None:
+        with priority.without_full_collections():
+            seen.append(gc.get_threshold())
+            raise ValueError("job")
+
+    with pytest.raises(ValueError, match="job"):
+        job()
+    assert seen[0][:2] == before[:2]
+    assert seen[0][2] > before[2]
     assert gc.get_threshold() == before
