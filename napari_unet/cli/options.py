@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
@@ -14,6 +15,27 @@ from napari_unet.core.base.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+DataArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA", help="A folder with images/ and labels/ of the same names, or with train/ that has them."
+    ),
+]
+InputsArgument = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Images, folders of them, or patterns.")]
+ModelFolderOption = Annotated[
+    Path, typer.Option(metavar="MODEL_DIR", help="The new model's folder; it must not exist yet.")
+]
+LimitOption = Annotated[int | None, typer.Option(metavar="N", min=1, help="Use the first N images by name.")]
+LabelsOption = Annotated[str, typer.Option(metavar="FOLDER", help="Folder of the labels inside DATA.")]
+ChannelsOption = Annotated[
+    str, typer.Option(metavar="_FLAIR,_T1", help="Ends of file names that are the channels of one image.")
+]
+AxesOption = Annotated[
+    str | None, typer.Option(metavar="ZYX", help="A letter of TCZYX for each axis, where files do not tell.")
+]
+VoxelSizeOption = Annotated[
+    str | None, typer.Option(metavar="0.5,0.2,0.2", help="µm for each spatial axis; wins over the files.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="End with one line of JSON.")]
 
 
@@ -69,6 +91,11 @@ def _option(one: Any, hint: Any) -> Any:
         value = meta["unit"].upper()
     default = "automatic" if one.default is None else one.default
     return typer.Option(f"--{one.name.replace('_', '-')}", metavar=value, help=f"{meta['help']} Default: {default}.")
+
+
+def parse_channels(text: str) -> tuple[str, ...]:
+    """Read ``_FLAIR,_T1``: the ends of file names that are the channels of one image; none where there is no text."""
+    return tuple(text.split(",")) if text else ()
 
 
 def parse_voxel_size(text: str | None) -> tuple[float, ...] | None:

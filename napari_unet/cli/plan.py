@@ -3,15 +3,19 @@
 # No `from __future__ import annotations`: typer reads them.
 
 from dataclasses import asdict
-from pathlib import Path
 from textwrap import fill
-from typing import Annotated
-
-import typer
 
 from napari_unet.app.planning import PLANNED, plan_for
 from napari_unet.cli.console import note, say, say_json
-from napari_unet.cli.options import JsonOption, with_options
+from napari_unet.cli.options import (
+    ChannelsOption,
+    DataArgument,
+    JsonOption,
+    LabelsOption,
+    LimitOption,
+    parse_channels,
+    with_options,
+)
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.store.training_set import load_samples
@@ -21,24 +25,17 @@ WIDTH = 100
 
 @with_options(TrainOptions)
 def plan(
-    data: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DATA", help="A folder with images/ and labels/ of the same names, or with train/ that has them."
-        ),
-    ],
+    data: DataArgument,
     options: TrainOptions,
-    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Use the first N images by name.")] = None,
-    labels: Annotated[str, typer.Option(metavar="FOLDER", help="Folder of the labels inside DATA.")] = "labels",
-    channels: Annotated[
-        str, typer.Option(metavar="_FLAIR,_T1", help="Ends of file names that are the channels of one image.")
-    ] = "",
+    limit: LimitOption = None,
+    labels: LabelsOption = "labels",
+    channels: ChannelsOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Derive network, patch, batch and voxel size from the images and the memory. Takes the options of train."""
     if options.net not in (PLANNED, TrainOptions().net):
         raise UserError(f"The plan chooses the network; --net {options.net} was given.", "Leave out --net.")
-    suffixes = tuple(channels.split(",")) if channels else ()
+    suffixes = parse_channels(channels)
     found = plan_for(load_samples(data, limit=limit, labels=labels, channels=suffixes), options)
     for line in found.words:
         say(fill(line, WIDTH, subsequent_indent="    "))

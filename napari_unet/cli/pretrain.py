@@ -4,14 +4,20 @@
 
 import math
 import shutil
-from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from napari_unet.app import commands
 from napari_unet.cli.console import note, progress_line, say, say_json
-from napari_unet.cli.options import JsonOption, parse_voxel_size, with_options
+from napari_unet.cli.options import (
+    AxesOption,
+    ChannelsOption,
+    InputsArgument,
+    JsonOption,
+    ModelFolderOption,
+    VoxelSizeOption,
+    parse_channels,
+    parse_voxel_size,
+    with_options,
+)
 from napari_unet.cli.segment import join_channels
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import TrainOptions
@@ -21,18 +27,12 @@ from napari_unet.core.store.training_set import stack_channels
 
 @with_options(TrainOptions)
 def pretrain(
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Images, folders of them, or patterns.")],
-    out: Annotated[Path, typer.Option(metavar="MODEL_DIR", help="The new model's folder; it must not exist yet.")],
+    inputs: InputsArgument,
+    out: ModelFolderOption,
     options: TrainOptions,
-    axes: Annotated[
-        str | None, typer.Option(metavar="ZYX", help="A letter of TCZYX for each axis, where files do not tell.")
-    ] = None,
-    voxel_size: Annotated[
-        str | None, typer.Option(metavar="0.5,0.2,0.2", help="µm for each spatial axis; wins over the files.")
-    ] = None,
-    channels: Annotated[
-        str, typer.Option(metavar="_FLAIR,_T1", help="Ends of file names that are the channels of one image.")
-    ] = "",
+    axes: AxesOption = None,
+    voxel_size: VoxelSizeOption = None,
+    channels: ChannelsOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Pre-train a network on images without labels: it learns to restore what is hidden from it.
@@ -42,7 +42,7 @@ def pretrain(
     if out.exists():
         raise UserError(f"'{out}' exists already.", "Choose another folder for --out.")
     size = parse_voxel_size(voxel_size)
-    files = join_channels(expand(inputs), tuple(channels.split(",")) if channels else ())
+    files = join_channels(expand(inputs), parse_channels(channels))
     read = [[read_image(path, axes, size) for path in parts] for parts in files.values()]
     images = tuple(parts[0] if len(parts) == 1 else stack_channels(parts) for parts in read)
     note(f"Learning from {len(images)} image{'s' * (len(images) != 1)} without labels.")

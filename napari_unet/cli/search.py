@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_unet.cli.console import note, progress_line, say, say_json, table
-from napari_unet.cli.options import JsonOption, with_options
+from napari_unet.cli.options import (
+    ChannelsOption,
+    DataArgument,
+    JsonOption,
+    LabelsOption,
+    LimitOption,
+    parse_channels,
+    with_options,
+)
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import Budget, TrainOptions
 from napari_unet.core.store.training_set import load_samples
@@ -29,22 +37,15 @@ COLUMNS = ("depth", "base", "block", "loss", "learning_rate")
 
 @with_options(TrainOptions)
 def search(
-    data: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DATA", help="A folder with images/ and labels/ of the same names, or with train/ that has them."
-        ),
-    ],
+    data: DataArgument,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Keeps the trials and the best model.")],
     options: TrainOptions,
     trial_budget: Annotated[
         str, typer.Option(metavar="TEXT", help="Of one trial: 60s, 5min or 500steps; auto is a part of the time.")
     ] = "auto",
-    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Use the first N images by name.")] = None,
-    labels: Annotated[str, typer.Option(metavar="FOLDER", help="Folder of the labels inside DATA.")] = "labels",
-    channels: Annotated[
-        str, typer.Option(metavar="_FLAIR,_T1", help="Ends of file names that are the channels of one image.")
-    ] = "",
+    limit: LimitOption = None,
+    labels: LabelsOption = "labels",
+    channels: ChannelsOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Search depth, width, block, loss and learning rate; --budget is the time of all trials.
@@ -58,7 +59,7 @@ def search(
     if total.steps is not None:
         raise UserError("A search has a time, not a number of steps.", "Write --budget 30min, --trial-budget 500steps.")
     each = None if trial_budget.strip() == "auto" else Budget.parse(trial_budget)
-    samples = load_samples(data, limit=limit, labels=labels, channels=tuple(channels.split(",")) if channels else ())
+    samples = load_samples(data, limit=limit, labels=labels, channels=parse_channels(channels))
     note(f"Searching on {len(samples)} image{'s' * (len(samples) != 1)}.")
     with progress_line(out.name) as show:
         found = run(samples, options, out, seconds=total.seconds or SECONDS, trial_budget=each, report=show)

@@ -11,7 +11,16 @@ import typer
 from napari_unet.app import commands, library, streaming
 from napari_unet.app.jobs import Job, Update, run_job
 from napari_unet.cli.console import fail, note, progress_line, say, say_json
-from napari_unet.cli.options import JsonOption, parse_voxel_size, with_options
+from napari_unet.cli.options import (
+    AxesOption,
+    ChannelsOption,
+    InputsArgument,
+    JsonOption,
+    VoxelSizeOption,
+    parse_channels,
+    parse_voxel_size,
+    with_options,
+)
 from napari_unet.cli.segment_task import FORMATS, Task, Way, describe, goes_through_the_disk, segment_one, store_path
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import SegmentOptions
@@ -21,19 +30,13 @@ from napari_unet.core.io import expand, label_path, stem, suffix
 
 @with_options(SegmentOptions)
 def segment(
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Images, folders of them, or patterns.")],
+    inputs: InputsArgument,
     model: Annotated[str, typer.Option(metavar="NAME_OR_FOLDER", help="A model of the library, or its folder.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the labels go; those of the same name are replaced.")],
     options: SegmentOptions,
-    axes: Annotated[
-        str | None, typer.Option(metavar="ZYX", help="A letter of TCZYX for each axis, where files do not tell.")
-    ] = None,
-    voxel_size: Annotated[
-        str | None, typer.Option(metavar="0.5,0.2,0.2", help="µm for each spatial axis; wins over the files.")
-    ] = None,
-    channels: Annotated[
-        str, typer.Option(metavar="_FLAIR,_T1", help="Ends of file names that are the channels of one image.")
-    ] = "",
+    axes: AxesOption = None,
+    voxel_size: VoxelSizeOption = None,
+    channels: ChannelsOption = "",
     format: Annotated[
         str,
         typer.Option(
@@ -60,7 +63,7 @@ def segment(
         raise UserError("Several processes share an image through the disk only.", "Leave --format same out.")
     files = expand(inputs)
     size = parse_voxel_size(voxel_size)
-    images = join_channels(files, tuple(channels.split(",")) if channels else ())
+    images = join_channels(files, parse_channels(channels))
     folder = library.find_model(model)
     commands.load_cached(folder)  # a model that cannot be used is one error, not one for each image
     with streaming.hire(workers, scheduler) as team:

@@ -13,7 +13,16 @@ import typer
 from napari_unet.app import commands, library
 from napari_unet.app.requests import FineTuneRequest, Training, TrainRequest
 from napari_unet.cli.console import note, progress_line, say, say_json
-from napari_unet.cli.options import JsonOption, with_options
+from napari_unet.cli.options import (
+    ChannelsOption,
+    DataArgument,
+    JsonOption,
+    LabelsOption,
+    LimitOption,
+    ModelFolderOption,
+    parse_channels,
+    with_options,
+)
 from napari_unet.cli.processes import joined, one_speaks, workplace
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import TrainOptions
@@ -26,13 +35,8 @@ from napari_unet.core.store.training_set import Sample, load_samples
 @one_speaks
 @with_options(TrainOptions)
 def train(
-    data: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DATA", help="A folder with images/ and labels/ of the same names, or with train/ that has them."
-        ),
-    ],
-    out: Annotated[Path, typer.Option(metavar="MODEL_DIR", help="The new model's folder; it must not exist yet.")],
+    data: DataArgument,
+    out: ModelFolderOption,
     options: TrainOptions,
     parent: Annotated[
         str | None, typer.Option("--from", metavar="NAME_OR_FOLDER", help="Fine-tune this model.")
@@ -41,11 +45,9 @@ def train(
         str | None,
         typer.Option(metavar="NAME_OR_FOLDER", help="Train a new model, from this one's weights where they fit."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Use the first N images by name.")] = None,
-    labels: Annotated[str, typer.Option(metavar="FOLDER", help="Folder of the labels inside DATA.")] = "labels",
-    channels: Annotated[
-        str, typer.Option(metavar="_FLAIR,_T1", help="Ends of file names that are the channels of one image.")
-    ] = "",
+    limit: LimitOption = None,
+    labels: LabelsOption = "labels",
+    channels: ChannelsOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Train a model, or fine-tune one with --from. After an interruption the same command goes on."""
@@ -94,7 +96,7 @@ def _prepare(
     if out.exists():
         raise UserError(f"'{out}' exists already.", "Choose another folder for --out.")
     limit, labels, channels = chosen
-    suffixes = tuple(channels.split(",")) if channels else ()
+    suffixes = parse_channels(channels)
     samples = tuple(load_samples(data, limit=limit, labels=labels, channels=suffixes))
     if old is not None:
         # A folder of its own replaces nothing: the user asked for the model and gets both scores with it.

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from skimage.draw import disk
 
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.edits import EDITS, LabelEdit, apply_edit, box_of, delete, inverse, merge, split
+from napari_unet.core.edits import EDITS, LabelEdit, apply_edit, delete, inverse, merge, split
 
 any_labels = hnp.arrays(np.int32, hnp.array_shapes(min_dims=2, max_dims=3, max_side=9), elements=st.integers(0, 5))
 
@@ -187,7 +187,3 @@ def test_split_when_a_line_meets_4d_labels_then_it_is_refused():
     labels = np.ones((1, 3, 9, 9), np.int32)
     with pytest.raises(UserError, match="4D"):
         split(labels, [1], line=[(0, 1, 0, 4), (0, 1, 8, 4)])
-
-
-def test_box_of_when_the_mask_is_empty_then_there_is_none():
-    assert box_of(np.zeros((3, 3), bool)) is None

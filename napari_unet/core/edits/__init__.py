@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from napari_unet.core.edits.delete import delete
-from napari_unet.core.edits.edit import LabelEdit, apply_edit, box_of, inverse
+from napari_unet.core.edits.edit import LabelEdit, apply_edit, inverse
 from napari_unet.core.edits.merge import merge
 from napari_unet.core.edits.split import split
 
@@ -18,4 +18,4 @@ EDITS: dict[str, EditFunction] = {
     "delete": delete,
 }
 
-__all__ = ["EDITS", "EditFunction", "LabelEdit", "apply_edit", "box_of", "delete", "inverse", "merge", "split"]
+__all__ = ["EDITS", "EditFunction", "LabelEdit", "apply_edit", "delete", "inverse", "merge", "split"]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.tiles import bounding_box
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,29 +81,6 @@ def inverse(labels: Labels, edit: LabelEdit) -> LabelEdit:
     return LabelEdit(edit.box, labels[edit.box].copy(), edit.mask)
 
 
-def box_of(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
-    """Find the smallest box around a mask.
-
-    Parameters
-    ----------
-    mask : bool array, n-D
-        What to enclose.
-
-    Returns
-    -------
-    tuple of slice, or None
-        One slice for each axis; None where the mask is empty.
-    """
-    box = []
-    for axis in range(mask.ndim):
-        others = tuple(a for a in range(mask.ndim) if a != axis)
-        found = np.flatnonzero(mask.any(axis=others))
-        if found.size == 0:
-            return None
-        box.append(slice(int(found[0]), int(found[-1]) + 1))
-    return tuple(box)
-
-
 def box_of_selection(labels: Labels, selection: Sequence[int]) -> tuple[tuple[slice, ...], NDArray[np.bool_]]:
     """Find the selected objects.
 
@@ -130,10 +108,9 @@ def box_of_selection(labels: Labels, selection: Sequence[int]) -> tuple[tuple[sl
     if min(selection) < 1:
         raise UserError("The background (0) is no object.", "Click on an object first.")
     mask = np.isin(labels, np.unique(np.asarray(selection, dtype=np.int64)))
-    box = box_of(mask)
-    found: set[int] = set() if box is None else {int(i) for i in np.unique(labels[box][mask[box]])}
-    missing = sorted(set(selection) - found)
-    if box is None or missing:
+    box = bounding_box(mask)
+    found = {int(i) for i in np.unique(labels[box][mask[box]])}
+    if missing := sorted(set(selection) - found):
         names = ", ".join(str(i) for i in missing)
         raise UserError(f"These labels have no object {names}.", "Select an object that is still there.")
     return box, mask[box]

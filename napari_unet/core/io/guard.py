@@ -51,12 +51,8 @@ def check_chunk(path: Path, n_bytes: int) -> None:
     ReadError
         Names both sizes.
     """
-    free = free_memory()
-    if n_bytes > MEMORY_SHARE * free:
-        raise ReadError(
-            f"'{path.name}' lies in blocks of {n_bytes / 2**30:.1f} GiB; {free / 2**30:.1f} GiB of memory are free.",
-            "Save it in smaller chunks or tiles, if it is not damaged.",
-        )
+    hint = "Save it in smaller chunks or tiles, if it is not damaged."
+    _check_fits(f"'{path.name}' lies in blocks of", n_bytes, hint)
 
 
 def free_memory() -> int:
@@ -72,9 +68,11 @@ def check_memory(path: Path, n_bytes: int) -> None:
     ReadError
         Names both sizes.
     """
+    hint = "Crop it or save it in parts, if it is not damaged."
+    _check_fits(f"'{path.name}' claims to hold", n_bytes, hint)
+
+
+def _check_fits(claim: str, n_bytes: int, hint: str) -> None:
     free = free_memory()
     if n_bytes > MEMORY_SHARE * free:
-        raise ReadError(
-            f"'{path.name}' claims to hold {n_bytes / 2**30:.1f} GiB; {free / 2**30:.1f} GiB of memory are free.",
-            "Crop it or save it in parts, if it is not damaged.",
-        )
+        raise ReadError(f"{claim} {n_bytes / 2**30:.1f} GiB; {free / 2**30:.1f} GiB of memory are free.", hint)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.tiles import bounding_box
 from napari_unet.core.metrics.semantic import Mask, as_masks
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def surface_distances(pred: Mask, truth: Mask, voxel_size: Sequence[float] | Non
     if not a.any() or not b.any():
         far = np.float32(np.inf)
         return SurfaceDistances(*(np.full(np.count_nonzero(_surface(one)), far) for one in (a, b)))
-    box = _box(a | b)
+    box = bounding_box(a | b)
     surfaces = _surface(a[box]), _surface(b[box])
     there = _distance_to(surfaces[1], size)[surfaces[0]]
     return SurfaceDistances(there, _distance_to(surfaces[0], size)[surfaces[1]])
@@ -200,9 +201,3 @@ def _surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _distance_to(surface: NDArray[np.bool_], voxel_size: tuple[float, ...]) -> NDArray[np.float32]:
     distance: NDArray[np.float32] = edt.edt(np.ascontiguousarray(~surface), anisotropy=voxel_size)
     return distance
-
-
-def _box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    axes = range(mask.ndim)
-    hits = [np.flatnonzero(mask.any(axis=tuple(b for b in axes if b != a))) for a in axes]
-    return tuple(slice(int(hit[0]), int(hit[-1]) + 1) for hit in hits)

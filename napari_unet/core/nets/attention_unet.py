@@ -8,14 +8,15 @@ arXiv:1804.03999; figure 2 and equations 1 and 2.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from napari_unet.core.nets.blocks import CONV, LINEAR, Join, enlarge, make_conv
-from napari_unet.core.nets.encoder_decoder import EncoderDecoder, Parts
-from napari_unet.core.nets.unet import make_decoder, make_encoder, make_pools, make_ups, upwards
+from napari_unet.core.nets.encoder_decoder import EncoderDecoder
+from napari_unet.core.nets.unet import unet_parts, upwards
 
 if TYPE_CHECKING:
     from napari_unet.core.nets.config import NetConfig
@@ -23,16 +24,8 @@ if TYPE_CHECKING:
 
 def attention_unet(config: NetConfig) -> EncoderDecoder:
     """Build a U-Net with a gate in each skip but the finest, as in the paper."""
-    ups = make_ups(config)
-    joined = [up.out_channels + config.width(level) for up, level in zip(ups, upwards(config), strict=True)]
-    parts = Parts(
-        encoder=make_encoder(config),
-        pools=make_pools(config),
-        ups=ups,
-        merges=[AttentionGate(config, level) if level else Join() for level in upwards(config)],
-        decoder=make_decoder(config, joined),
-    )
-    return EncoderDecoder(config, parts)
+    gates = [AttentionGate(config, level) if level else Join() for level in upwards(config)]
+    return EncoderDecoder(config, replace(unet_parts(config), merges=gates))
 
 
 class AttentionGate(nn.Module):

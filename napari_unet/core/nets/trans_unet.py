@@ -9,14 +9,14 @@ image; this one has the widths of our other networks, starts from nothing and ta
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from napari_unet.core.nets.attention import Mlp, Place, SelfAttention, from_tokens, to_tokens
-from napari_unet.core.nets.blocks import Join
-from napari_unet.core.nets.encoder_decoder import EncoderDecoder, Parts
-from napari_unet.core.nets.unet import make_decoder, make_encoder, make_pools, make_ups, upwards
+from napari_unet.core.nets.encoder_decoder import EncoderDecoder
+from napari_unet.core.nets.unet import unet_parts
 
 if TYPE_CHECKING:
     from napari_unet.core.nets.config import NetConfig
@@ -27,17 +27,8 @@ LAYERS = 4
 
 def trans_unet(config: NetConfig) -> EncoderDecoder:
     """Build a U-Net with a transformer as its bridge."""
-    ups = make_ups(config)
-    joined = [up.out_channels + config.width(level) for up, level in zip(ups, upwards(config), strict=True)]
-    parts = Parts(
-        encoder=make_encoder(config),
-        pools=make_pools(config),
-        ups=ups,
-        merges=[Join() for _ in ups],
-        decoder=make_decoder(config, joined),
-        bridge=Transformer(config.dims, config.width(config.depth)),
-    )
-    return EncoderDecoder(config, parts)
+    bridge = Transformer(config.dims, config.width(config.depth))
+    return EncoderDecoder(config, replace(unet_parts(config), bridge=bridge))
 
 
 class Transformer(nn.Module):

@@ -23,16 +23,20 @@ if TYPE_CHECKING:
 
 def unet(config: NetConfig) -> EncoderDecoder:
     """Build a U-Net: contract, expand, and join both by skip connections."""
+    return EncoderDecoder(config, unet_parts(config))
+
+
+def unet_parts(config: NetConfig) -> Parts:
+    """Make the parts of a U-Net, some of which its relatives replace."""
     ups = make_ups(config)
     joined = [up.out_channels + config.width(level) for up, level in zip(ups, upwards(config), strict=True)]
-    parts = Parts(
+    return Parts(
         encoder=make_encoder(config),
         pools=make_pools(config),
         ups=ups,
         merges=[Join() for _ in ups],
         decoder=make_decoder(config, joined),
     )
-    return EncoderDecoder(config, parts)
 
 
 def upwards(config: NetConfig) -> range:

@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
-from importlib import import_module
 from typing import Any
 
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.extras import need
 from napari_unet.core.pipeline.stream_place import Job, Place, Task, Workers
 
 AHEAD = 2
@@ -140,10 +140,4 @@ def _result(future: Any) -> Any:
 
 
 def _distributed() -> Any:
-    try:
-        return import_module("distributed")
-    except ImportError as error:
-        raise UserError(
-            "Several processes need dask.distributed, which is not installed.",
-            'Install it: pip install "napari-unet[cluster]"',
-        ) from error
+    return need("distributed", extra="cluster", what="Sharing the work among processes")

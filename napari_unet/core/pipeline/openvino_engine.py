@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from napari_unet.core.base.device import choose_dtype
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.extras import need
 from napari_unet.core.pipeline.engine import fold_norms, valid_size
 from napari_unet.core.pipeline.halo import Halo, exact_halo
 
@@ -54,7 +55,7 @@ class OpenVinoEngine:
     def __init__(
         self, network: nn.Module, config: NetConfig, *, net: str, device: str = "auto", precision: str = "auto"
     ) -> None:
-        package = load_openvino()
+        package = _openvino()
         if device not in ("auto", "cpu"):
             raise UserError(f"OpenVINO runs on the CPU here, not on '{device}'.", "Choose the engine torch.")
         self.net, self.config, self.source = net, config, network
@@ -81,7 +82,7 @@ class OpenVinoEngine:
         if self.dtype != torch.float32:
             return False
         self.dtype = torch.bfloat16
-        self._compile(load_openvino())
+        self._compile(_openvino())
         return True
 
     def move_to_cpu(self) -> None:
@@ -93,19 +94,8 @@ class OpenVinoEngine:
         return torch.from_numpy(found[0])
 
 
-def load_openvino() -> Any:
-    """Import OpenVINO.
-
-    Raises
-    ------
-    UserError
-        When it is not installed.
-    """
-    try:
-        import openvino
-    except ImportError as error:
-        raise UserError("OpenVINO is not installed.", 'Install it: pip install "napari-unet[openvino]"') from error
-    return openvino
+def _openvino() -> Any:
+    return need("openvino", extra="openvino", what="This engine")
 
 
 def compile_network(package: Any, network: nn.Module, config: NetConfig, dtype: torch.dtype, net: str) -> Any:

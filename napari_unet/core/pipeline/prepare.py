@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_unet.core.base.normalise import Normalisation, measure
 from napari_unet.core.base.resize import resize_linear, resize_nearest
-from napari_unet.core.base.tiles import Box, grow
+from napari_unet.core.base.tiles import Box, bounding_box, grow
 from napari_unet.core.pipeline.channels import check_channels, select_channels
 from napari_unet.core.pipeline.scale import object_diameter, sampling_of, voxel_factors, zoom_factor, zoomed_shape
 from napari_unet.core.targets import get_target
@@ -116,12 +116,7 @@ def prepare(
 
 def _near(annotated: NDArray[np.uint8]) -> Box:
     """Give the box around what is annotated that patches can reach."""
-    index = [
-        np.flatnonzero(annotated.any(axis=tuple(a for a in range(annotated.ndim) if a != axis)))
-        for axis in range(annotated.ndim)
-    ]
-    box = tuple(slice(int(i[0]), int(i[-1]) + 1) for i in index)
-    return grow(box, (REACH,) * annotated.ndim, annotated.shape)
+    return grow(bounding_box(annotated != 0), (REACH,) * annotated.ndim, annotated.shape)
 
 
 def _factors(sample: Sample, spec: ModelSpec) -> tuple[float, ...]:

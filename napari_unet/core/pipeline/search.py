@@ -20,7 +20,7 @@ from napari_unet.core.pipeline.prepare import Prepared, prepare
 from napari_unet.core.pipeline.recipe import scratch_recipe
 from napari_unet.core.pipeline.scratch import TUNE_ON, describe_data
 from napari_unet.core.pipeline.split import SEVERAL, split
-from napari_unet.core.pipeline.study import Trial, load_optuna, open_study, seconds_of, suggest, to_trial
+from napari_unet.core.pipeline.study import Trial, open_study, optuna_package, seconds_of, suggest, to_trial
 from napari_unet.core.pipeline.train import Stop, never, train
 from napari_unet.core.pipeline.tune import tune
 from napari_unet.core.store.models import Model, initial_model, load_model, save_model
@@ -110,7 +110,7 @@ def search(
     UserError
         When optuna is missing, nothing can be held out, the folder holds another search, or every trial fails.
     """
-    load_optuna()
+    optuna_package()
     trial_budget = trial_budget or Budget(seconds=max(LEAST_SECONDS, seconds / TRIALS))
     run = _Search(samples, options, folder, trial_budget)
     failures = 0
@@ -160,7 +160,7 @@ class _Search:
     def _end(self, trial: optuna.Trial, started: float, state: str, value: float | None, why: str = "") -> None:
         trial.set_user_attr("seconds", time.monotonic() - started)
         trial.set_user_attr("reason", why)
-        self.study.tell(trial, value, state=load_optuna().trial.TrialState[state])
+        self.study.tell(trial, value, state=optuna_package().trial.TrialState[state])
 
     def _train(self, trial: optuna.Trial, report: Report, stop: Stop) -> tuple[Model, float, bool]:
         values = suggest(trial, self.spec.dims, self.fixed)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.extras import need
 
 if TYPE_CHECKING:
     import optuna
@@ -64,19 +65,9 @@ class Trial:
     reason: str = ""
 
 
-def load_optuna() -> Any:
-    """Import optuna.
-
-    Raises
-    ------
-    UserError
-        When it is not installed.
-    """
-    try:
-        import optuna
-    except ImportError as error:
-        raise UserError("The search needs optuna.", 'Install it: pip install "napari-unet[search]"') from error
-    return optuna
+def optuna_package() -> Any:
+    """Import optuna, or raise a `UserError` that says how to install it."""
+    return need("optuna", extra="search", what="The search")
 
 
 def open_study(folder: Path, origin: str, *, dims: int, seed: int) -> optuna.Study:
@@ -98,7 +89,7 @@ def open_study(folder: Path, origin: str, *, dims: int, seed: int) -> optuna.Stu
     UserError
         When the folder holds a search on other data or with other options.
     """
-    package = load_optuna()
+    package = optuna_package()
     package.logging.set_verbosity(package.logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
     storage = package.storages.RDBStorage(f"sqlite:///{(folder / STORAGE).resolve().as_posix()}")
