@@ -97,17 +97,18 @@ def test_ladder_when_the_gpu_is_too_small_then_asks_with_a_time_and_goes_on_on_t
     monkeypatch, small_tiles, volume, truth
 ):
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr(ladder, "flop_per_second", lambda: 1e6)
     for module in (ladder, tiled):
         monkeypatch.setattr(module, "free_bytes", lambda _: 2**33)
     engine, asked = Short(lambda device, _: 10**9 if device == "cpu" else 0, "mps"), []
 
-    def ask(question):
-        asked.append(question)
+    def ask(seconds):
+        asked.append(seconds)
         return True
 
     np.testing.assert_allclose(segment(engine, volume, may_use_cpu=ask), truth, atol=1e-5)
     assert len(asked) == 1
-    assert "about 1 s" in asked[0]
+    assert asked[0] == pytest.approx(cpu_seconds("unet", CONFIG, 70 * 60))
     assert engine.notes[-1].endswith("ran on the CPU.")
     assert engine.seen[-1] == (60, "cpu", torch.float32)  # as precise as was asked for, and a tile as large as before
 

@@ -12,7 +12,7 @@ from napari_unet.core.base.errors import Cancelled, UserError
 from napari_unet.core.base.image import Image
 from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.metrics.instances import match_counts
-from napari_unet.core.pipeline import zoom
+from napari_unet.core.pipeline import tiled, zoom
 from napari_unet.core.pipeline.engine import Engine
 from napari_unet.core.pipeline.segment import redecode, segment
 from napari_unet.core.store.models import Model, initial_model
@@ -334,6 +334,47 @@ def test_segment_when_memory_runs_out_then_gives_the_same_mask(taught, monkeypat
     monkeypatch.setattr(Engine, "__call__", small)
     np.testing.assert_array_equal(segment(model, sample.image, OFF).labels, whole)
     assert failed
+
+
+@pytest.mark.parametrize(("dims", "shape"), [(2, (128, 128)), (2, (6, 128, 128)), (3, (6, 128, 128))])
+@pytest.mark.parametrize("factor", [1.0, 2.0])
+def test_segment_when_something_is_looked_at_then_it_is_computed_first_and_labels_are_the_same(
+    oracle, monkeypatch, dims, shape, factor
+):
+    brightness = []
+    call = Engine.__call__
+
+    def recorded(self, batch):
+        brightness.append(float(batch.mean()))
+        return call(self, batch)
+
+    ramp = np.add.outer(np.arange(128.0), np.arange(128.0))  # the brightest tile is the last one
+    image = Image(ramp if len(shape) == 2 else np.add.outer(100 * np.arange(shape[0]), ramp), "ZYX"[-len(shape) :])
+    model, options = oracle(dims=dims), replace(OFF, tile=32, rescale="auto", object_size=16 / factor)
+    plain = segment(model, image, options).labels
+    monkeypatch.setattr(Engine, "__call__", recorded)
+    first = tuple(slice(n - 1, n) if i < len(shape) - 2 else slice(n - 10, n) for i, n in enumerate(shape))
+    found = segment(model, image, options, first=first)
+    assert brightness[0] == max(brightness) > min(brightness)
+    np.testing.assert_array_equal(found.labels, plain)
+
+
+def test_segment_when_the_gpu_is_too_small_then_asks_with_the_time_for_all_that_is_left(oracle, monkeypatch):
+    asked = []
+
+    def refuse(engine, tile, n_voxels, may_use_cpu):
+        may_use_cpu(1.0)
+        raise UserError("refused")
+
+    def short(self, batch):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(Engine, "__call__", short)
+    monkeypatch.setattr(tiled, "step_down", refuse)
+    movie = Image(np.random.default_rng(0).random((3, 4, 32, 32)), "TZYX")
+    with pytest.raises(UserError, match="refused"):
+        segment(oracle(), movie, OFF, may_use_cpu=asked.append)
+    assert asked == [12.0]  # planes of all time points
 
 
 @pytest.mark.parametrize("options", [PLAIN, OFF], ids=["first pass", "as it is"])

@@ -11,6 +11,7 @@ from dataclasses import replace
 import fastremap
 import numpy as np
 import pytest
+import torch
 import zarr
 
 from napari_unet.core.base.errors import Cancelled, UserError
@@ -19,7 +20,8 @@ from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.io import zarr_write
 from napari_unet.core.io.zarr_write import open_labels
 from napari_unet.core.nets.config import NetConfig
-from napari_unet.core.pipeline import stream_tiles
+from napari_unet.core.pipeline import stream_tiles, tiled
+from napari_unet.core.pipeline.engine import Engine
 from napari_unet.core.pipeline.predictor import BLENDED
 from napari_unet.core.pipeline.segment import segment
 from napari_unet.core.pipeline.stream import segment_to_store
@@ -275,6 +277,26 @@ def test_segment_to_store_when_something_else_is_there_then_refuses_before_worki
     with pytest.raises(UserError, match="holds no labels"):
         segment_to_store(model, image, tmp_path / "labels.zarr", OFF)
     assert [path.name for path in tmp_path.iterdir()] == ["labels.zarr"]
+
+
+def test_segment_to_store_when_the_gpu_is_too_small_then_asks_with_the_time_for_all_tiles(
+    oracle, tmp_path, monkeypatch
+):
+    asked = []
+
+    def refuse(engine, tile, n_voxels, may_use_cpu):
+        may_use_cpu(1.0)
+        raise UserError("refused")
+
+    def short(self, batch):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(Engine, "__call__", short)
+    monkeypatch.setattr(tiled, "step_down", refuse)
+    image = picture((130, 150), "TYX")
+    with pytest.raises(UserError, match="refused"):
+        segment_to_store(oracle(), image, tmp_path / "out.zarr", OFF, may_use_cpu=asked.append)
+    assert asked == [2 * 3 * 4]
 
 
 def test_segment_to_store_when_it_runs_then_progress_only_grows_up_to_the_whole(oracle, tmp_path):

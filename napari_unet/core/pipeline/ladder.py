@@ -21,13 +21,13 @@ SMALL = {2: 128, 3: 32}
 CONTEXT_WORK = 1.5
 """Times the operations of the volume: what tiles compute together, roughly."""
 
-Ask = Callable[[str], bool]
-"""Asks whoever waits a question; True is yes."""
+Ask = Callable[[float], bool]
+"""Asks whoever waits whether the processor may do what is left, in about so many seconds; True is yes."""
 
 _fits: dict[tuple[str, NetConfig, str, str], int] = {}
 
 
-def always(question: str) -> bool:
+def always(seconds: float) -> bool:
     """Answer yes: the command line goes on by itself and tells it in a note."""
     return True
 
@@ -57,8 +57,8 @@ def step_down(engine: Runner, tile: int, n_voxels: int, may_use_cpu: Ask = alway
     tile : int, voxels
         The edge of the tiles that did not fit.
     n_voxels : int
-        How many are left, for the estimate in the question.
-    may_use_cpu : function of a question
+        How many are left, for the estimate.
+    may_use_cpu : function of an estimated time in s
         Asked before the GPU is given up.
 
     Returns
@@ -78,7 +78,7 @@ def step_down(engine: Runner, tile: int, n_voxels: int, may_use_cpu: Ask = alway
     if engine.lower_precision():
         engine.notes.append("Memory was short: the network ran in half precision.")
         return tile
-    if engine.device.type != "cpu" and may_use_cpu(_question(engine, n_voxels)):
+    if engine.device.type != "cpu" and may_use_cpu(cpu_seconds(engine.net, engine.config, n_voxels)):
         engine.move_to_cpu()
         engine.notes.append("The memory of the GPU was too small: the network ran on the CPU.")
         return None
@@ -98,13 +98,6 @@ def _smaller(engine: Runner, tile: int) -> int:
     return tile
 
 
-def _question(engine: Runner, n_voxels: int) -> str:
-    return (
-        f"The memory of the GPU is too small. Run the network on the CPU? That takes about "
-        f"{_span(cpu_seconds(engine.net, engine.config, n_voxels))}."
-    )
-
-
 def cpu_seconds(net: str, config: NetConfig, n_voxels: int) -> float:
     """Estimate how long the processor takes for a number of voxels, from the speed of one convolution: s."""
     cost = count_cost(net, replace(config, padding="same"), 2 * max(config.multiple()))
@@ -112,12 +105,6 @@ def cpu_seconds(net: str, config: NetConfig, n_voxels: int) -> float:
     for length in cost.shape:
         seen *= length
     return CONTEXT_WORK * cost.flop / seen * n_voxels / flop_per_second()
-
-
-def _span(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _key(engine: Runner) -> tuple[str, NetConfig, str, str]:

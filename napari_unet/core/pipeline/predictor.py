@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from napari_unet.core.base.progress import Progress, Report, within
 from napari_unet.core.base.resize import resize_linear
 from napari_unet.core.base.tiles import Box, full_box, grow
 from napari_unet.core.pipeline.channels import read_box, read_samples
+from napari_unet.core.pipeline.ladder import Ask, always
 from napari_unet.core.pipeline.prediction import Prediction
 from napari_unet.core.pipeline.scale import object_diameter, sampling_of, zoomed_shape
 from napari_unet.core.pipeline.tiled import context, run_tiled
@@ -29,10 +31,30 @@ BLENDED = "Tiles are blended: this network's normalisation or attention looks at
 
 
 class Predictor:
-    """One image and one model: statistics are measured and the network is prepared once."""
+    """One image and one model: statistics are measured and the network is prepared once.
 
-    def __init__(self, model: Model, image: Image, options: SegmentOptions) -> None:
+    Parameters
+    ----------
+    model, image, options
+        As for `segment`.
+    first : Box or None
+        What is looked at, one slice for each spatial axis of the image: it is computed first.
+    may_use_cpu : function of an estimated time in s
+        Asked before a GPU is given up for want of memory.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        image: Image,
+        options: SegmentOptions,
+        *,
+        first: Box | None = None,
+        may_use_cpu: Ask = always,
+    ) -> None:
         self.model, self.image, self.options = model, image, options
+        self.first, self.may_use_cpu = first, may_use_cpu
+        self.n_after = 0  # time points that come after the one that is computed, for the estimate of the time
         self.engine = make_engine(model, options)
         self.statistics: Statistics = measure(model.normalisation, read_samples(image, model.spec, options.channel))
         self.is_blended = False
@@ -63,7 +85,8 @@ class Predictor:
         read = read_box(self.image, self.model.spec, self.options.channel, time, outer)
         crop = self.statistics.apply(read)
         size = zoomed_shape(crop.shape[1:], factors)
-        maps = self._maps(resize_linear(crop, size), report)
+        first = None if self.first is None else _seen_from(self.first, outer, size)
+        maps = self._maps(resize_linear(crop, size), first, report)
         finest = tuple(max(n, m) for n, m in zip(size, crop.shape[1:], strict=True))
         if finest != size:
             maps = resize_linear(maps, finest).astype(np.float16)
@@ -78,15 +101,21 @@ class Predictor:
         """Give a figure of the network for each axis of the image."""
         return (of_planes, *of_network) if self.image.dims > self.model.spec.dims else of_network
 
-    def _maps(self, volume: NDArray[np.float32], report: Report) -> NDArray[np.float16]:
-        """Run the network over (C, [Z,] Y, X); a 2D network over each plane."""
+    def _maps(self, volume: NDArray[np.float32], first: Box | None, report: Report) -> NDArray[np.float16]:
+        """Run the network over (C, [Z,] Y, X); a 2D network over each plane, beginning with those looked at."""
         if volume.ndim - 1 == self.model.spec.dims:
-            return self._tiles(volume, report)
-        n = volume.shape[1]
-        planes = [self._tiles(volume[:, z], within(report, z / n, (z + 1) / n)) for z in range(n)]
-        return np.stack(planes, axis=1)
+            return self._tiles(volume, first, self.n_after, report)
+        n, planes = volume.shape[1], dict[int, NDArray[np.float16]]()
+        order = range(n) if first is None else sorted(range(n), key=lambda z: abs(z - first[0].start))
+        for done, z in enumerate(order):
+            left = n - 1 - done + self.n_after * n
+            planes[z] = self._tiles(volume[:, z], first and first[1:], left, within(report, done / n, (done + 1) / n))
+        return np.stack([planes[z] for z in range(n)], axis=1)
 
-    def _tiles(self, volume: NDArray[np.float32], report: Report) -> NDArray[np.float16]:
+    def _tiles(
+        self, volume: NDArray[np.float32], first: Box | None, n_after: int, report: Report
+    ) -> NDArray[np.float16]:
+        """Run the network over one volume; `n_after` like it follow."""
         target = self.model.target
         out: list[NDArray[np.float16]] = []
 
@@ -97,8 +126,16 @@ class Predictor:
             out[0][(slice(None), *core)] = maps
 
         options = self.options
-        if run_tiled(self.engine, volume, write, tile=options.tile, halo=options.halo, report=report):
-            self.is_blended = True
+        self.is_blended |= run_tiled(
+            self.engine,
+            volume,
+            write,
+            tile=options.tile,
+            halo=options.halo,
+            report=report,
+            first=first,
+            may_use_cpu=lambda seconds: self.may_use_cpu(seconds * (1 + n_after)),
+        )
         return check_finite(out[0], self.model)
 
     def prediction(self, maps: tuple[NDArray[np.float16], ...], box: Box, factors: Sequence[float]) -> Prediction:
@@ -108,6 +145,15 @@ class Predictor:
     def keep(self, time: int, box: Box, factors: tuple[float, ...], maps: NDArray[np.float16]) -> None:
         """Remember the maps of a box, in case they are asked for again."""
         self.kept[_key(time, box), factors] = maps
+
+
+def _seen_from(box: Box, outer: Box, size: tuple[int, ...]) -> Box:
+    """Give a box of the image in voxels of a part of it, which was resized to `size`."""
+    scale = [n / (o.stop - o.start) for n, o in zip(size, outer, strict=True)]
+    return tuple(
+        slice(int((b.start - o.start) * s), ceil((b.stop - o.start) * s))
+        for b, o, s in zip(box, outer, scale, strict=True)
+    )
 
 
 def make_prediction(

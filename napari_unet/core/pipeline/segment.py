@@ -14,6 +14,7 @@ from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.base.progress import Report, silent, within
 from napari_unet.core.base.tiles import Box, full_box
 from napari_unet.core.pipeline.channels import check_channels
+from napari_unet.core.pipeline.ladder import Ask, always
 from napari_unet.core.pipeline.prediction import Prediction, chosen_settings, confidence, decode, redecode
 from napari_unet.core.pipeline.predictor import BLENDED, Predictor
 from napari_unet.core.pipeline.zoom import choose_zoom
@@ -48,7 +49,7 @@ class Segmentation:
     prediction : Prediction
         To decode again from.
     confidence : (N + 1,) float32
-        Mean foreground probability of each object, by its number; empty for classes.
+        How sure the network is of each object, 0..1, by its number (see `targets.confidence`); empty for classes.
     object_size : float or None
         Median diameter of the objects in px of the image.
     notes : tuple of str
@@ -68,6 +69,9 @@ def segment(
     options: SegmentOptions | None = None,
     report: Report = silent,
     box: Box | None = None,
+    *,
+    first: Box | None = None,
+    may_use_cpu: Ask = always,
 ) -> Segmentation:
     """Segment an image, or a box of it.
 
@@ -83,6 +87,10 @@ def segment(
         Called after each tile; may raise `Cancelled`.
     box : Box or None
         One slice for each axis of the labels; voxels around it are used as context.
+    first : Box or None
+        What is looked at, one slice for each spatial axis: tiles are done in the order of their distance to it.
+    may_use_cpu : function of an estimated time in s
+        Asked before a GPU is given up for want of memory.
 
     Returns
     -------
@@ -98,11 +106,12 @@ def segment(
     box = box or full_box(image.label_shape)
     times = range(box[0].start, box[0].stop) if "T" in image.axes else range(1)
     space = box[-image.dims :]
-    run = Predictor(model, image, options)
+    run = Predictor(model, image, options, first=first, may_use_cpu=may_use_cpu)
     zoom = choose_zoom(run, space, times[0], within(report, 0, FIRST_SHARE))
     start = FIRST_SHARE if run.kept else 0.0
     maps = []
     for number, time in enumerate(times):
+        run.n_after = len(times) - 1 - number
         part = within(within(report, start, 1), number / len(times), (number + 1) / len(times))
         maps.append(run.predict(time, space, zoom.factors, part))
     prediction = run.prediction(tuple(maps), space, zoom.factors)

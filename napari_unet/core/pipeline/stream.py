@@ -18,6 +18,7 @@ from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.base.progress import Progress, Report, silent, within
 from napari_unet.core.io import finish_labels, is_labels
 from napari_unet.core.pipeline import blocks
+from napari_unet.core.pipeline.ladder import Ask, always
 from napari_unet.core.pipeline.segment import check_fits
 from napari_unet.core.pipeline.stream_blocks import coarsen_block, look_at_block, paint_block, work_of
 from napari_unet.core.pipeline.stream_folder import LABELS, key_of, open_folder, prepare_folder, remove
@@ -69,6 +70,7 @@ def segment_to_store(
     resume: bool = True,
     open_image: Callable[[], Image] | None = None,
     workers: Workers = here,
+    may_use_cpu: Ask = always,
 ) -> Stored:
     """Segment an image of any size into labels on the disk, in bounded memory.
 
@@ -91,6 +93,8 @@ def segment_to_store(
         Opens the image in another process.
     workers : Workers
         Who does the work.
+    may_use_cpu : function of an estimated time in s
+        Asked before a GPU is given up for want of memory; other processes do not ask.
 
     Returns
     -------
@@ -114,10 +118,10 @@ def segment_to_store(
         raise UserError(f"'{path}' is there already and holds no labels.", "Choose another name, or delete it.")
     path = Path(path).absolute()  # a worker has its own working directory
     folder = path.with_name(f"{path.name}.work")
-    plan = _settle(folder, path.name, model, image, options, within(report, 0, SHARES[0]), resume)
+    plan = _settle(folder, path.name, model, image, options, within(report, 0, SHARES[0]), resume, may_use_cpu)
     job = Job(folder, path.name, key_of(plan), open_image or (lambda: image))
     place = Place(job)
-    run = workers(job)
+    run = here(job, may_use_cpu) if workers is here else workers(job)
     _predict(place, run, within(report, *SHARES[:2]))
     n_objects = _decode(place, run, within(report, *SHARES[1:]))
     report(Progress(SHARES[2], 1.0, "writing the pyramid"))
@@ -131,7 +135,14 @@ def segment_to_store(
 
 
 def _settle(
-    folder: Path, name: str, model: Model, image: Image, options: SegmentOptions, report: Report, resume: bool
+    folder: Path,
+    name: str,
+    model: Model,
+    image: Image,
+    options: SegmentOptions,
+    report: Report,
+    resume: bool,
+    may_use_cpu: Ask,
 ) -> Plan:
     """Take the plan of an interrupted run, or make one."""
     if resume:
@@ -140,7 +151,7 @@ def _settle(
         if plan is not None:
             return plan
     remove(folder)
-    plan = make_plan(model, image, options, report)
+    plan = make_plan(model, image, options, report, may_use_cpu)
     prepare_folder(folder, name, plan, model, image)
     return plan
 

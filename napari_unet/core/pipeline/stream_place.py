@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_unet.core.base.files import write_atomic
 from napari_unet.core.base.resize_box import resize_box, source_box
 from napari_unet.core.io import open_labels
+from napari_unet.core.pipeline.ladder import Ask, always
 from napari_unet.core.pipeline.predictor import make_engine
 from napari_unet.core.pipeline.stream_folder import DONE, FOUND, LABELS, MAPS, MODEL, PLAN, finest_shape
 from napari_unet.core.pipeline.stream_plan import Plan
@@ -52,8 +53,8 @@ class Job:
 class Place:
     """A job opened in one process: the image, the network, the stores and the marks of what is done."""
 
-    def __init__(self, job: Job) -> None:
-        self.folder, self.name = job.folder, job.name
+    def __init__(self, job: Job, may_use_cpu: Ask = always) -> None:
+        self.folder, self.name, self.may_use_cpu = job.folder, job.name, may_use_cpu
         self.image = job.open_image()
         self.plan = Plan.from_json((job.folder / PLAN).read_text(encoding="utf-8"))
         self.shape = self.plan.shape(self.image)
@@ -99,6 +100,11 @@ class Place:
         """See the maps of one time point, on the finest grid."""
         return Frame(self.maps, time, self.finest)
 
+    def tiles_left(self) -> int:
+        """Count the tiles that have no maps yet."""
+        n_tiles = self.image.n_times * sum(1 for _ in self.plan.tiles(self.shape))
+        return n_tiles - sum(name.startswith("maps-") for name in self.marked())
+
     def mark(self, name: str, value: object = None) -> None:
         """Write down that a task is done, after all that it wrote."""
         write_atomic(self.folder / DONE / name, json.dumps(value).encode())
@@ -142,7 +148,7 @@ Workers = Callable[[Job], Run]
 """Those who work on a job."""
 
 
-def here(job: Job) -> Run:
+def here(job: Job, may_use_cpu: Ask = always) -> Run:
     """Work in this process, on one task after the other."""
-    place = Place(job)
+    place = Place(job, may_use_cpu)
     return lambda tasks: (task(place) for task in tasks)

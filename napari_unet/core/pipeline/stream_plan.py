@@ -16,6 +16,7 @@ from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.base.tiles import Box, full_box, round_up
 from napari_unet.core.pipeline.channels import read_samples
 from napari_unet.core.pipeline.halo import fast_halo
+from napari_unet.core.pipeline.ladder import Ask, always
 from napari_unet.core.pipeline.predictor import BLENDED, Predictor, context_of
 from napari_unet.core.pipeline.scale import zoomed_shape
 from napari_unet.core.pipeline.tiled import context, default_tile
@@ -124,7 +125,7 @@ def measure_statistics(model: Model, image: Image, options: SegmentOptions) -> S
     return measure(model.normalisation, read_samples(image, model.spec, options.channel))
 
 
-def make_plan(model: Model, image: Image, options: SegmentOptions, report: Report) -> Plan:
+def make_plan(model: Model, image: Image, options: SegmentOptions, report: Report, may_use_cpu: Ask = always) -> Plan:
     """Settle how an image is segmented.
 
     Parameters
@@ -133,8 +134,10 @@ def make_plan(model: Model, image: Image, options: SegmentOptions, report: Repor
         As for `segment`, which chooses the same.
     report : Report
         Called while the size of the objects is measured.
+    may_use_cpu : function of an estimated time in s
+        As for `segment`.
     """
-    predictor = Predictor(model, image, options)
+    predictor = Predictor(model, image, options, may_use_cpu=may_use_cpu)
     zoom = choose_zoom(predictor, full_box(image.spatial_shape), 0, report)
     engine = predictor.engine
     shape = zoomed_shape(image.spatial_shape, zoom.factors)[-model.spec.dims :]

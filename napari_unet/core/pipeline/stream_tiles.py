@@ -120,7 +120,14 @@ def _run(place: Place, volume: NDArray[np.float32]) -> Tensor:
     whole = round_up(max(volume.shape[1:]), max(place.engine.config.multiple()))
     # Smaller tiles only where the memory does not suffice: their context lies inside of the volume.
     tile = place.plan.size if place.engine.config.padding == "valid" else whole
-    run_tiled(place.engine, volume, write, tile=tile, halo=place.plan.options.halo)
+    run_tiled(
+        place.engine,
+        volume,
+        write,
+        tile=tile,
+        halo=place.plan.options.halo,
+        may_use_cpu=lambda seconds: place.may_use_cpu(seconds * place.tiles_left()),
+    )
     return out[0]
 
 

@@ -72,7 +72,7 @@ def run_tiled(
         Called after each tile.
     first : Box or None
         What is looked at: tiles are done in the order of their distance to it. Blended tiles are not.
-    may_use_cpu : function of a question
+    may_use_cpu : function of an estimated time in s
         Asked before a GPU is given up for want of memory.
 
     Returns
