@@ -90,14 +90,30 @@ def chosen_settings(tuned: DecodeSettings, options: SegmentOptions) -> DecodeSet
 
 
 def confidence(prediction: Prediction, labels: NDArray[np.int32], model: Model) -> NDArray[np.float32]:
-    """Give the mean foreground probability of each object, by its number."""
+    """Tell how sure the network is of each object, by its number: (N + 1,), 0..1; (0,) for classes.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        The network's output.
+    labels : ([T,] [Z,] Y, X) int32
+        Decoded from it; no object lies in two time points.
+    model : Model
+        Whose output it is.
+    """
     if model.spec.target != "instances":
         return np.zeros(0, np.float32)
     stack = labels if labels.ndim > len(prediction.shape) else labels[np.newaxis]
-    n = int(labels.max(initial=0)) + 1
-    total, count = np.zeros(n), np.zeros(n)
+    out = np.zeros(int(labels.max(initial=0)) + 1, np.float32)
     for frame, maps in zip(stack, prediction.maps, strict=True):
-        foreground = resize_nearest(maps[0], prediction.shape).ravel()
-        total += np.bincount(frame.ravel(), foreground, minlength=n)
-        count += np.bincount(frame.ravel(), minlength=n)
-    return (total / np.maximum(count, 1)).astype(np.float32)
+        sampling = image_sampling(prediction.sampling, maps.shape[1:], prediction.shape)
+        lowest = int(frame.min(where=frame > 0, initial=len(out)))  # numbers go on from one time point to the next
+        own = np.where(frame > 0, frame - (lowest - 1), 0)
+        found = model.target.confidence(own, resize_nearest(maps, (len(maps), *prediction.shape)), sampling)
+        out[lowest : lowest + len(found) - 1] = found[1:]
+    return out
+
+
+def image_sampling(sampling: tuple[float, ...], maps: tuple[int, ...], image: tuple[int, ...]) -> tuple[float, ...]:
+    """Bring relative voxel sizes from the grid of the maps to that of the image."""
+    return tuple(s * n / m for s, n, m in zip(sampling, maps, image, strict=True))

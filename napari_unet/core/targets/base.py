@@ -123,5 +123,8 @@ class Target(Protocol):
     def decode(self, maps: NDArray[Any], settings: DecodeSettings, sampling: tuple[float, ...]) -> NDArray[np.int32]:
         """Turn maps into labels ([Z,] Y, X)."""
 
+    def confidence(self, labels: NDArray[Any], maps: NDArray[Any], sampling: tuple[float, ...]) -> NDArray[np.float32]:
+        """Tell how sure the network is of each object, by its number: (N + 1,), 0..1; (0,) where there are none."""
+
     def grid(self, start: DecodeSettings) -> list[DecodeSettings]:
         """Give the settings to try when they are tuned on annotations."""

@@ -12,17 +12,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import edt
 import fastremap
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
 from napari_unet.core.targets.base import CUT, DecodeSettings, Encoded, Term
 from napari_unet.core.targets.basins import split_basins
 from napari_unet.core.targets.blockwise import as_unit
+from napari_unet.core.targets.confidence import object_confidence, own_distance
 from napari_unet.core.targets.instances_blocks import smooth_distance
 
 SIZE_WEIGHT = (0.3, 3.0)
@@ -70,13 +69,7 @@ class Instances:
         ids, n = fastremap.renumber(np.ascontiguousarray(labels), in_place=False)
         ids = ids.astype(np.uint32, copy=False)
         n_objects = len(n) - (0 in n)
-        distance = edt.edt(ids, anisotropy=sampling, black_border=False, parallel=1)
-        # An image that is one object has no boundary: the distance is infinite there.
-        distance = np.where(ids > 0, np.nan_to_num(distance, posinf=float(max(labels.shape))), 0).astype(np.float32)
-        index = np.arange(1, n_objects + 1)
-        largest = np.ones(n_objects + 1, np.float32)
-        if n_objects:
-            largest[1:] = ndimage.maximum(distance, ids, index)
+        distance, largest = own_distance(ids, n_objects, sampling)
         radius = largest[ids]
         foreground = (ids > 0).astype(np.float32)
         target = np.stack([foreground, distance / radius, *self._vectors(ids, n_objects, radius, sampling)])
@@ -139,6 +132,10 @@ class Instances:
             prominence=settings.split,
             min_size=settings.min_size,
         )
+
+    def confidence(self, labels: NDArray[Any], maps: NDArray[Any], sampling: tuple[float, ...]) -> NDArray[np.float32]:
+        """Tell how well each object agrees with the maps: (N + 1,), 0..1; see `object_confidence`."""
+        return object_confidence(labels, maps, sampling)
 
     def grid(self, start: DecodeSettings) -> list[DecodeSettings]:
         """Give the thresholds around the usual values."""

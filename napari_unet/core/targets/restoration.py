@@ -54,6 +54,10 @@ class Restoration:
         """Refuse: there is nothing to segment."""
         raise _nothing_to_segment()
 
+    def confidence(self, labels: NDArray[Any], maps: NDArray[Any], sampling: tuple[float, ...]) -> NDArray[np.float32]:
+        """Give nothing: there are no objects."""
+        return np.zeros(0, np.float32)
+
     def grid(self, start: DecodeSettings) -> list[DecodeSettings]:
         """Give nothing to tune."""
         return [start]

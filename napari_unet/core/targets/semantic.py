@@ -54,6 +54,10 @@ class Semantic:
             labels[small[parts]] = 0
         return labels
 
+    def confidence(self, labels: NDArray[Any], maps: NDArray[Any], sampling: tuple[float, ...]) -> NDArray[np.float32]:
+        """Give nothing: there are no objects."""
+        return np.zeros(0, np.float32)
+
     def grid(self, start: DecodeSettings) -> list[DecodeSettings]:
         """Give the foreground thresholds to try."""
         return [replace(start, foreground=value) for value in (0.3, 0.4, 0.5, 0.6, 0.7)]
