@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 REPLACE_TRIES = 8
@@ -12,7 +13,7 @@ REPLACE_TRIES = 8
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write to a temporary name, flush to the disk, then rename.
+    """Write to a temporary name, flush to the disk, then rename, and flush the folder where the system can.
 
     Parameters
     ----------
@@ -28,6 +29,7 @@ def write_atomic(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         _replace(temporary, path)
+        _flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -42,6 +44,15 @@ def _replace(source: Path, path: Path) -> None:
             time.sleep(0.01 * 2**attempt)
         else:
             return
+
+
+def _flush_folder(folder: Path) -> None:
+    with suppress(OSError):  # Windows and some network disks refuse; there the rename is as safe as it gets
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def sha256(data: bytes) -> str:
