@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.app import library
+from napari_unet.app.asking import Asker
 from napari_unet.app.requests import (
     FineTuneRequest,
     KeptOutput,
@@ -65,7 +66,16 @@ def segment(request: SegmentRequest, report: Report, stop: Stop) -> SegmentResul
     report(Progress(0, 1, "loading the model"))
     model = load_cached(request.model)
     check_can_segment(model.spec)
-    found = pipeline.segment(model, request.image, request.options, within(report, 0.02, 1.0), request.label_box)
+    asker = Asker(report, asks=request.asks)
+    found = pipeline.segment(
+        model,
+        request.image,
+        request.options,
+        within(asker.report, 0.02, 1.0),
+        request.label_box,
+        first=request.first,
+        may_use_cpu=asker.may_use_cpu,
+    )
     kept = KeptOutput(
         found.prediction,
         request.label_box,

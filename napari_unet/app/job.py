@@ -70,17 +70,28 @@ class Job(Generic[T]):
         It needs the network's device, which one job at a time may use.
     background : bool
         It takes minutes and gives way to the window (`app.priority`).
+    goes_on : bool
+        After Cancel what is done is kept, and the same job goes on from there.
     """
 
     progressed = Signal(Progress)
     produced = Signal(object)
     ended = Signal(JobState)
 
-    def __init__(self, title: str, topic: str = "", *, exclusive: bool = True, background: bool = False) -> None:
+    def __init__(
+        self,
+        title: str,
+        topic: str = "",
+        *,
+        exclusive: bool = True,
+        background: bool = False,
+        goes_on: bool = False,
+    ) -> None:
         self.title = title
         self.topic = topic
         self.is_exclusive = exclusive
         self.is_background = background
+        self.goes_on = goes_on
         self.state = JobState.RUNNING
         self.progress = Progress(0, 1)
         self.result: T | None = None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_unet.core.base.image import Image
 
 HOME = "NAPARI_UNET_HOME"
-"""Environment variable with the folder of models and training sets."""
+"""Environment variable with the folder of models, training sets and labels of large images."""
 
 NAME = re.compile(r"\w[\w.-]{0,63}")
 WINDOWS_NAMES = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)}
@@ -68,6 +68,11 @@ def models_folder() -> Path:
 def training_sets_folder() -> Path:
     """Give the folder of what the user's models learnt from, one folder each."""
     return library_root() / "training_sets"
+
+
+def results_folder() -> Path:
+    """Give the folder of the labels of images that are too large for the memory."""
+    return library_root() / "results"
 
 
 def bundled_folder() -> Path:

@@ -36,6 +36,10 @@ class SegmentRequest:
         One slice for each spatial axis; None is the whole image.
     time : int or None
         One time point; None is all.
+    first : Box or None
+        What is looked at, one slice for each spatial axis: it is computed first.
+    asks : bool
+        Somebody answers questions (`app.asking`); if not, the job goes on by itself and says so in the notes.
     """
 
     image: Image
@@ -43,6 +47,8 @@ class SegmentRequest:
     options: SegmentOptions = field(default_factory=SegmentOptions)
     box: Box | None = None
     time: int | None = None
+    first: Box | None = None
+    asks: bool = False
 
     @property
     def label_box(self) -> Box | None:

@@ -98,7 +98,14 @@ class Session:
         """
         return library.best_model(image, prefer=(self._used.get(image.name), self._model))
 
-    def _model_folder(self) -> Path:
+    def model_folder(self) -> Path:
+        """Give the folder of the current model.
+
+        Raises
+        ------
+        UserError
+            When none is chosen, or it was deleted.
+        """
         if self._model is None:
             raise UserError("No model is chosen.", "Choose one in the list.")
         return library.find_model(self._model)
@@ -201,6 +208,7 @@ class Session:
         options: SegmentOptions,
         box: Box | None = None,
         time: int | None = None,
+        first: Box | None = None,
         topic: str = "",
     ) -> Job[SegmentResult]:
         """Segment an image with the current model.
@@ -217,6 +225,8 @@ class Session:
             One slice for each spatial axis.
         time : int, optional
             One time point.
+        first : Box, optional
+            What is looked at, one slice for each spatial axis: it is computed first.
         topic : str
             To drop the result when the layer is removed: ``jobs.supersede(topic)``.
 
@@ -225,11 +235,15 @@ class Session:
         UserError
             Without a model, or while another job has the device.
         """
-        request = SegmentRequest(image, self._model_folder(), options, box, time)
+        request = SegmentRequest(image, self.model_folder(), options, box, time, first, asks=True)
         job: Job[SegmentResult] = Job(f"Segment '{image.name}'", topic)
         self.jobs.start(commands.segment, request, job, on_done=on_done)
-        self._used[image.name] = str(self._model)
+        self.remember_model(image)
         return job
+
+    def remember_model(self, image: Image) -> None:
+        """Remember that the current model was used for an image."""
+        self._used[image.name] = str(self._model)
 
     def redecode(
         self, key: str, options: SegmentOptions, on_done: Callable[[SegmentResult], None]
@@ -328,7 +342,7 @@ class Session:
         UserError
             When there is nothing to learn from, no model, or another job has the device.
         """
-        request = FineTuneRequest(self._model_folder(), self.teachers(labels), options=options)
+        request = FineTuneRequest(self.model_folder(), self.teachers(labels), options=options)
         job: Job[Training] = Job(f"Fine-tune '{self._model}'", background=True)
         if on_payload is not None:
             job.produced.connect(on_payload)

@@ -49,6 +49,8 @@ class StreamRequest:
         Opens the image in another process.
     workers : Workers or None
         Who does the work, from `hire`; None is this process.
+    may_use_cpu : function of an estimated time in s, or None
+        Asked before a GPU is given up for want of memory; None gives it up.
     """
 
     image: Image
@@ -58,6 +60,7 @@ class StreamRequest:
     resume: bool = True
     open_image: Callable[[], Image] | None = None
     workers: Workers | None = None
+    may_use_cpu: Callable[[float], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ def segment_to_store(request: StreamRequest, report: Report, stop: Stop) -> Stre
         When the model cannot be read, the image cannot be segmented by it, or the store cannot be written.
     """
     from napari_unet.core.pipeline import stream
+    from napari_unet.core.pipeline.ladder import always
     from napari_unet.core.pipeline.stream_place import here
 
     report(Progress(0, 1, "loading the model"))
@@ -108,6 +112,7 @@ def segment_to_store(request: StreamRequest, report: Report, stop: Stop) -> Stre
         resume=request.resume,
         open_image=request.open_image,
         workers=request.workers or here,
+        may_use_cpu=request.may_use_cpu or always,
     )
     voxels = dict(zip(model.spec.classes, found.voxels, strict=False)) if found.voxels else {}
     return StreamResult(request.path, model.spec.name, found.n_objects, voxels, found.notes)
@@ -115,8 +120,17 @@ def segment_to_store(request: StreamRequest, report: Report, stop: Stop) -> Stre
 
 def is_large(image: Image) -> bool:
     """Tell whether segmenting an image at once would take more than a fair share of the free memory."""
-    needed: float = prod(image.label_shape) * VOXEL_BYTES
-    return bool(needed > SHARE * psutil.virtual_memory().available)
+    return is_too_large(image.label_shape)
+
+
+def is_too_large(shape: tuple[int, ...]) -> bool:
+    """Tell the same of a part of an image, from the shape of its labels."""
+    return prod(shape) * VOXEL_BYTES > fair_bytes()
+
+
+def fair_bytes() -> float:
+    """Give a fair share of the free memory."""
+    return SHARE * float(psutil.virtual_memory().available)
 
 
 @contextmanager

@@ -70,10 +70,11 @@ def take_snapshot(image: Image, labels: Labels, c: Corrections, name: str = "") 
             f"The labels have the shape {labels.shape}, the image '{image.name}' {image.label_shape}.",
             "Choose the image that the labels belong to.",
         )
-    return Snapshot(image, np.array(labels), c, _file_name(name or image.name))
+    return Snapshot(image, np.array(labels), c, file_name(name or image.name))
 
 
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
+    """Make a part of a file's name of what a user called something."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "image"
 
 

@@ -7,9 +7,9 @@ from dataclasses import fields
 import pytest
 
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.base.options import Budget, SegmentOptions, TrainOptions
+from napari_unet.core.base.options import Budget, LargeOptions, SegmentOptions, TrainOptions
 
-KINDS = [SegmentOptions, TrainOptions]
+KINDS = [LargeOptions, SegmentOptions, TrainOptions]
 FIELDS = [(kind, one) for kind in KINDS for one in fields(kind)]
 BOUNDED = [pair for pair in FIELDS if "min" in pair[1].metadata]
 CHOSEN = [pair for pair in FIELDS if "choices" in pair[1].metadata]

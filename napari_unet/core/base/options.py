@@ -103,6 +103,28 @@ class SegmentOptions:
 
 
 @dataclass(frozen=True)
+class LargeOptions:
+    """Choose who segments an image that is larger than the memory."""
+
+    workers: int | None = _choice(
+        None, "Workers", "Processes on this machine that share the work; automatic is one.", min=1, max=64, step=1
+    )
+    scheduler: str = _choice(
+        "", "Dask scheduler", "Address of a Dask cluster, such as tcp://node1:8786; its workers see the same files."
+    )
+    fresh: bool = _choice(
+        False, "Start afresh", "Begin anew, although labels of the same model and options are there or were begun."
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if self.scheduler and self.workers is not None:
+            raise UserError("Workers and a Dask scheduler were given.", "A cluster brings its own workers.")
+        if self.scheduler and "://" not in self.scheduler:
+            raise UserError(f"Dask scheduler is '{self.scheduler}'.", "Write its address, such as tcp://node1:8786.")
+
+
+@dataclass(frozen=True)
 class TrainOptions:
     """Choose how a model is trained or fine-tuned."""
 
