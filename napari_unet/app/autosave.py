@@ -1,0 +1,287 @@
+"""Save every labels layer a moment after it changed: copied here, compressed and written in one thread beside."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from napari_unet.app.autosave_work import Outcome, Status, Work, status_of
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.store.autosave import Saved, discard, find_saved, new_slot
+from napari_unet.core.store.autosave_lock import Held, Lock
+from napari_unet.core.store.journal_writer import JournalWriter
+
+if TYPE_CHECKING:
+    from napari_unet.app.autosave_draft import Draft
+    from napari_unet.core.store.autosave import ImageId
+    from napari_unet.core.store.autosave_lock import Holder
+
+logger = logging.getLogger(__name__)
+
+SETTLE_S = 2.0
+"""A save begins so long after the last change ..."""
+
+LONGEST_S = 8.0
+"""... and so long after the first one at the latest, so that with the writing at most 10 s of work are missing."""
+
+RETRY_S = 5.0
+BEAT_S = 300.0
+"""So often a lock is renewed while nothing changes."""
+
+COPY_SHARE = 20
+"""A copy that held the window up waits so many times its own length before the next."""
+
+THREAD = "napari-unet-autosave"
+
+
+def in_thread(call: Callable[[], None]) -> None:
+    """Run a call beside the window; the program's end does not wait for it."""
+    threading.Thread(target=call, name=THREAD, daemon=True).start()
+
+
+class Autosaver:
+    """Keep what is on the disk at most ten seconds behind what is shown.
+
+    Everything but the writing happens in the caller's thread. Something must call `tick` twice a second.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of all autosaved work.
+    clock : callable
+        Gives seconds that only grow.
+    now : callable
+        Gives the seconds since 1970.
+    run : callable
+        Runs the writing; tests run it at once.
+    settle, longest : float, seconds
+        See `SETTLE_S` and `LONGEST_S`.
+    """
+
+    status_changed = Signal(Status)
+    saved = Signal(str, int)
+    """A layer's key and the number of the revision that is safe on the disk."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+        run: Callable[[Callable[[], None]], None] = in_thread,
+        settle: float = SETTLE_S,
+        longest: float = LONGEST_S,
+    ) -> None:
+        self._root, self._clock, self._now, self._run = root, clock, now, run
+        self._settle, self._longest = settle, longest
+        self._works: dict[str, Work] = {}
+        self._leaving: list[Work] = []
+        self._locks: dict[str, Lock] = {}
+        self._mail: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
+        self._is_writing = False
+        self._beat_at = clock() + BEAT_S
+        self._status = Status()
+
+    # ------------------------------------------------------------ what is watched
+
+    @property
+    def status(self) -> Status:
+        """Say how safe the work is."""
+        return self._status
+
+    def watch(self, key: str, image: ImageId, take: Callable[[], Draft], slot: Path | None = None) -> None:
+        """Save a labels layer from now on.
+
+        Parameters
+        ----------
+        key : str
+            Of the layer.
+        image : ImageId
+            That it belongs to.
+        take : callable
+            Copies what is to be saved.
+        slot : Path or None
+            Where it was saved before; None begins a new place.
+        """
+        self._works[key] = Work(key, image, take, slot)
+        self.touch(key)
+
+    def touch(self, key: str) -> None:
+        """Say that something may have changed; the truth is found by comparison."""
+        work = self._works.get(key)
+        if work is None:
+            return
+        work.last = self._clock()
+        if work.first is None:
+            work.first = work.last
+        self._tell()
+
+    def leave(self, key: str) -> None:
+        """Save a layer that is being removed for the last time; the copy is made now."""
+        work = self._works.pop(key, None)
+        if work is not None:
+            work.final, work.first = work.take(), self._clock()
+            self._leaving.append(work)
+            self.tick()
+
+    # ------------------------------------------------------------ saving
+
+    def tick(self) -> None:
+        """Take in what was written, and begin the save that is due, if any."""
+        self._collect()
+        if self._is_writing:
+            return
+        now = self._clock()
+        due = [w for w in self._leaving if now >= w.not_before]
+        due += [w for w in self._works.values() if self._is_due(w, now)]
+        if due:
+            self._begin(min(due, key=lambda w: (w.not_before, w.first or now)))
+        elif now >= self._beat_at and self._locks:
+            self._beat_at = now + BEAT_S
+            self._is_writing = True
+            self._run(self._beat)
+
+    def _is_due(self, work: Work, now: float) -> bool:
+        if work.first is None or now < work.not_before:
+            return False
+        return now - work.last >= self._settle or now - work.first >= self._longest
+
+    def _begin(self, work: Work) -> None:
+        began = self._clock()
+        draft = work.take() if work.final is None else work.final
+        first = began if work.first is None else work.first
+        work.first = None
+        work.not_before = began + min(COPY_SHARE * (self._clock() - began), self._longest)
+        self._is_writing = True
+        self._beat_at = began + BEAT_S
+        stamp = self._now()
+        lock = self._locks.setdefault(work.image.key, Lock(self._root / work.image.key, self._now))
+        self._run(lambda: self._mail.put(self._write(work, lock, draft, first, stamp)))
+
+    def _write(self, work: Work, lock: Lock, draft: Draft, first: float, stamp: float) -> Outcome:
+        """Write a draft; in the writer's thread, the only place that touches the disk."""
+        try:
+            if work.writer is None and work.slot is None and draft.is_blank:
+                return Outcome(work, first)
+            lock.take()
+            if work.writer is None:
+                work.slot = work.slot or new_slot(self._root / work.image.key)
+                work.writer = JournalWriter(work.slot)
+            number = work.writer.write(stamp, draft.about, draft.state, draft.arrays)
+            for old in work.answered:
+                with suppress(OSError):
+                    discard(old)
+            work.answered.clear()
+        except Exception as error:  # the end of the thread: whatever it is, the work is not saved
+            if not isinstance(error, (OSError, Held)):
+                logger.exception("labels could not be saved")
+            return Outcome(work, first, error=error)
+        return Outcome(work, first, number)
+
+    def _beat(self) -> None:
+        for lock in self._locks.values():
+            with suppress(OSError, Held):
+                lock.take()
+        self._mail.put(None)
+
+    def _collect(self, wait: float = 0.0) -> None:
+        """Take in the outcome of a save, if there is one within so many seconds."""
+        try:
+            outcome = self._mail.get(timeout=wait) if wait > 0 else self._mail.get_nowait()
+        except queue.Empty:
+            return
+        self._is_writing = False
+        if outcome is None:
+            return
+        work, work.error = outcome.work, outcome.error
+        if outcome.error is not None:
+            work.first = min(outcome.first, work.first or outcome.first)
+            work.not_before = self._clock() + RETRY_S
+        else:
+            work.saved_at = self._now() if outcome.number is not None else work.saved_at
+            if work in self._leaving:
+                self._leaving.remove(work)
+        self._tell()
+        if outcome.number is not None:
+            self.saved.emit(work.key, outcome.number)
+
+    def flush(self, seconds: float) -> bool:
+        """Save everything now, changed or not, and wait for it at most so many seconds.
+
+        Returns
+        -------
+        bool
+            Everything is safe.
+        """
+        until = self._clock() + seconds
+        is_safe = self._wait(until)
+        for work in [*self._leaving, *self._works.values()]:
+            if not self._is_writing:
+                self._begin(work)
+            is_safe = self._wait(until) and work.error is None and is_safe
+        return is_safe
+
+    def _wait(self, until: float) -> bool:
+        self._collect()
+        while self._is_writing and (left := until - self._clock()) > 0:
+            self._collect(left)
+        return not self._is_writing
+
+    def close(self, seconds: float) -> bool:
+        """Save everything for the last time and let other windows have the images; tells whether all is safe."""
+        is_safe = self.flush(seconds)
+        if not self._is_writing:  # else the end of the process frees them
+            for lock in self._locks.values():
+                lock.release()
+        self._works.clear()
+        self._leaving.clear()
+        return is_safe
+
+    # ------------------------------------------------------------ what was saved before
+
+    def found(self, image: ImageId) -> list[Saved]:
+        """List what was saved for an image in windows that are gone, the newest first."""
+        if self.holder(image) is not None:
+            return []
+        own = {work.slot for work in (*self._works.values(), *self._leaving)}
+        own |= {slot for work in self._works.values() for slot in work.answered}
+        return [one for one in find_saved(self._root / image.key, image) if one.folder not in own]
+
+    def holder(self, image: ImageId) -> Holder | None:
+        """Give the other window that holds an image; None without one."""
+        lock = self._locks.get(image.key) or Lock(self._root / image.key, self._now)
+        return lock.is_held_by_another()
+
+    def discard(self, saved: Saved) -> None:
+        """Delete what was saved.
+
+        Raises
+        ------
+        UserError
+            When the disk refuses.
+        """
+        try:
+            discard(saved.folder)
+        except OSError as error:
+            raise UserError(f"The saved labels could not be deleted: {error.strerror or error}.") from error
+
+    def discard_when_saved(self, key: str, saved: Saved) -> None:
+        """Delete what was saved as soon as the layer that took it in is saved itself."""
+        self._works[key].answered.append(saved.folder)
+        self.touch(key)
+
+    # ------------------------------------------------------------ status
+
+    def _tell(self) -> None:
+        status = status_of([*self._works.values(), *self._leaving], is_writing=self._is_writing)
+        if status != self._status:
+            self._status = status
+            self.status_changed.emit(status)
