@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -12,7 +15,13 @@ from skimage.draw import disk
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.edits import EDITS, LabelEdit, apply_edit, delete, inverse, merge, split
 
-any_labels = hnp.arrays(np.int32, hnp.array_shapes(min_dims=2, max_dims=3, max_side=9), elements=st.integers(0, 5))
+any_labels = hnp.arrays(
+    st.sampled_from([np.int32, np.uint8, np.uint16, np.int64]),
+    hnp.array_shapes(min_dims=2, max_dims=3, max_side=9),
+    elements=st.integers(0, 5),
+)
+any_tool = st.sampled_from(sorted(EDITS))
+any_selection = st.lists(st.integers(0, 6), max_size=3)
 
 
 def dumbbell() -> np.ndarray:
@@ -23,15 +32,16 @@ def dumbbell() -> np.ndarray:
     return labels
 
 
-def edit_or_none(tool: str, labels: np.ndarray, selection: list[int]) -> LabelEdit | None:
+def edit_or_none(tool: str, labels: Any, selection: list[int]) -> LabelEdit | None:
+    drawing = {"outline": np.array([[0.0] * labels.ndim, [3.0] * labels.ndim])} if tool == "draw" else {}
     try:
-        return EDITS[tool](labels, selection)
+        return EDITS[tool](labels, selection, **drawing)
     except UserError:
         return None
 
 
-@given(any_labels, st.sampled_from(sorted(EDITS)), st.lists(st.integers(0, 6), max_size=3))
-@settings(deadline=None, max_examples=100)
+@given(any_labels, any_tool, any_selection)
+@settings(deadline=None, max_examples=200)
 def test_any_edit_when_applied_and_inverted_then_labels_are_as_before(labels, tool, selection):
     before = labels.copy()
     edit = edit_or_none(tool, labels, selection)
@@ -39,25 +49,51 @@ def test_any_edit_when_applied_and_inverted_then_labels_are_as_before(labels, to
         return
     back = inverse(labels, edit)
     corrected = apply_edit(labels, edit)
+    assert edit.mask.any()
+    assert edit.values.dtype == corrected.dtype == before.dtype
+    assert edit.values.shape == edit.mask.shape == before[edit.box].shape
     np.testing.assert_array_equal(labels, before)
     np.testing.assert_array_equal(apply_edit(corrected, back), before)
 
 
-@given(any_labels, st.sampled_from(sorted(EDITS)), st.lists(st.integers(0, 6), max_size=3))
-@settings(deadline=None, max_examples=100)
+@given(any_labels, any_tool, any_selection)
+@settings(deadline=None, max_examples=200)
 def test_any_edit_when_applied_then_other_objects_are_untouched(labels, tool, selection):
+    acts_on_all = tool == "renumber" or (EDITS[tool].needs == "any" and not selection)
     edit = edit_or_none(tool, labels, selection)
-    if edit is None:
+    if edit is None or acts_on_all:
         return
     corrected = apply_edit(labels, edit)
-    others = ~np.isin(labels, selection)
+    chosen = np.isin(labels, selection) & (tool != "draw")
+    others = (labels > 0) & ~chosen
     np.testing.assert_array_equal(corrected[others], labels[others])
-    assert edit.mask.any()
-    assert not np.isin(np.unique(corrected[~others]), labels[others & (labels > 0)]).any()
+    assert not np.isin(corrected[~others & (corrected != labels)], labels[others]).any()
+
+
+@given(any_labels, any_tool, any_selection)
+@settings(deadline=None, max_examples=60)
+def test_any_edit_when_labels_are_stored_then_it_is_the_same(labels, tool, selection):
+    stored = zarr.create_array({}, data=labels, chunks=tuple(min(4, n) for n in labels.shape))
+    expected = edit_or_none(tool, labels, selection)
+    found = edit_or_none(tool, stored, selection)
+    assert (found is None) == (expected is None)
+    if found is not None and expected is not None:
+        np.testing.assert_array_equal(apply_edit(labels, found), apply_edit(labels, expected))
+
+
+@pytest.mark.parametrize("tool", sorted(EDITS))
+def test_tool_when_it_is_shown_then_it_says_what_it_does_and_what_it_asks(tool):
+    one = EDITS[tool]
+    assert one.title
+    assert one.tip.endswith((".", ":"))
+    kind = one.parameters()
+    asked = {} if kind is None else vars(kind())
+    assert set(asked) <= one.takes()
+    edit_or_none(tool, dumbbell(), [4])
 
 
 @given(any_labels, st.integers(1, 5))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 def test_split_when_it_succeeds_then_the_parts_cover_the_object_with_new_ids(labels, one):
     edit = edit_or_none("split", labels, [one])
     if edit is None:
@@ -139,6 +175,13 @@ def test_split_when_given_a_time_point_then_the_edit_can_be_lifted():
     corrected = apply_edit(movie, edit)
     assert not corrected[0].any()
     assert {4, 7, 50} == set(np.unique(corrected[1])) - {0}
+
+
+def test_edit_when_it_is_of_one_slice_then_it_can_be_lifted_along_any_axis():
+    stack = np.stack([dumbbell()] * 3, axis=1)
+    corrected = apply_edit(stack, delete(stack[:, 2], [4]).at(None, 2))
+    assert not (corrected[:, 2] == 4).any()
+    np.testing.assert_array_equal(corrected[:, :2], stack[:, :2])
 
 
 def test_indices_and_new_values_when_written_then_they_equal_the_applied_edit():

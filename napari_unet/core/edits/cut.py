@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +9,7 @@ import scipy
 import skimage  # like scipy, its parts load when first used: the dock opens without them
 
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.edits.drawing import draw_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,6 +99,44 @@ def _renamed(saddles: dict[tuple[int, int], float], gone: int, keep: int) -> dic
     return renamed
 
 
+def cut_by_seeds(
+    mask: NDArray[np.bool_], seeds: NDArray[np.float64], voxel_size: Sequence[float] | None = None
+) -> NDArray[np.int32]:
+    """Divide a mask so that each seed gets a piece; between two they part at the narrowest place.
+
+    Parameters
+    ----------
+    mask : bool array, n-D
+        One object.
+    seeds : (N, mask.ndim) float, voxels
+        In the coordinates of the mask.
+    voxel_size : (ndim,) float, µm, optional
+        Sampling of the distance.
+
+    Returns
+    -------
+    int32 array
+        0 outside the mask, 1, 2, ... in its pieces; pieces of the mask without a seed belong to the nearest one.
+
+    Raises
+    ------
+    UserError
+        When fewer than two seeds lie in the object.
+    """
+    places = np.rint(seeds).astype(int)
+    inside = np.all((places >= 0) & (places < mask.shape), axis=1)
+    hits = np.unique(places[inside][mask[tuple(places[inside].T)]], axis=0)
+    if len(hits) < 2:
+        raise UserError(
+            f"{len(hits)} of the {len(seeds)} seeds lie in the object; two are needed.", "Place one in each part."
+        )
+    markers = np.zeros(mask.shape, np.int32)
+    markers[tuple(hits.T)] = np.arange(1, len(hits) + 1)
+    distance = scipy.ndimage.distance_transform_edt(np.pad(mask, 1), voxel_size)[(slice(1, -1),) * mask.ndim]
+    pieces = skimage.segmentation.watershed(-distance, markers, mask=mask)  # type: ignore[no-untyped-call] # no types
+    return _to_nearest(pieces.astype(np.int32), mask)
+
+
 def cut_by_line(mask: NDArray[np.bool_], line: NDArray[np.float64]) -> NDArray[np.int32]:
     """Divide a mask along a line, prolonged at both ends.
 
@@ -125,8 +163,8 @@ def cut_by_line(mask: NDArray[np.bool_], line: NDArray[np.float64]) -> NDArray[n
     depth = int(np.ptp(line, axis=0).argmin()) if mask.ndim == 3 else None
     flat = line if depth is None else np.delete(line, depth, axis=1)
     plane = mask.shape if depth is None else tuple(np.delete(mask.shape, depth))
-    drawn = _raster(flat, plane)
-    wall = _raster(_prolonged(flat, plane), plane)
+    drawn = draw_line(flat, plane)
+    wall = draw_line(_prolonged(flat, plane), plane)
     if depth is not None:
         drawn, wall = np.expand_dims(drawn, depth), np.expand_dims(wall, depth)
     if not (mask & drawn).any():
@@ -134,9 +172,14 @@ def cut_by_line(mask: NDArray[np.bool_], line: NDArray[np.float64]) -> NDArray[n
     sides = scipy.ndimage.label(~np.broadcast_to(wall, mask.shape))[0] * mask
     if len(np.unique(sides[sides > 0])) < 2:
         raise UserError("The line leaves the whole object on one side.", "Draw it across the object.")
-    nearest = scipy.ndimage.distance_transform_edt(sides == 0, return_distances=False, return_indices=True)
-    pieces: NDArray[np.int32] = (sides[tuple(nearest)] * mask).astype(np.int32)
-    return pieces
+    return _to_nearest(sides.astype(np.int32), mask)
+
+
+def _to_nearest(pieces: NDArray[np.int32], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Give what is left of a mask to the nearest piece."""
+    nearest = scipy.ndimage.distance_transform_edt(pieces == 0, return_distances=False, return_indices=True)
+    whole: NDArray[np.int32] = pieces[tuple(nearest)] * mask
+    return whole
 
 
 def _prolonged(line: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -147,14 +190,3 @@ def _prolonged(line: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.
         raise UserError("The line is a single point.", "Draw it across the object.")
     first, last = moves[0] / np.hypot(*moves[0]), moves[-1] / np.hypot(*moves[-1])
     return np.concatenate([[line[0] - far * first], line, [line[-1] + far * last]])
-
-
-def _raster(line: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Mark the pixels of a polyline; diagonal steps still separate pixels that share an edge."""
-    drawn = np.zeros(shape, dtype=bool)
-    points = np.rint(line).astype(int)
-    for start, stop in pairwise(points):
-        rows, columns = skimage.draw.line(*start, *stop)  # type: ignore[no-untyped-call] # scikit-image has no types
-        inside = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
-        drawn[rows[inside], columns[inside]] = True
-    return drawn

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from napari_unet.core.edits.edit import LabelEdit, Labels, box_of_selection
+from napari_unet.core.edits.edit import LabelEdit, Labels
+from napari_unet.core.edits.find import find
 
 
 def delete(labels: Labels, selection: Sequence[int]) -> LabelEdit:
-    """Turn the selected objects into background.
+    """Delete the selected objects: what is there is background.
 
     Parameters
     ----------
@@ -29,5 +30,5 @@ def delete(labels: Labels, selection: Sequence[int]) -> LabelEdit:
     UserError
         When nothing is selected or an object is not there.
     """
-    box, mask = box_of_selection(labels, selection)
-    return LabelEdit(box, np.zeros(mask.shape, dtype=labels.dtype), mask)
+    found = find(labels, selection)
+    return LabelEdit(found.box, np.zeros(found.mask.shape, dtype=labels.dtype), found.mask)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.base.errors import UserError
-from napari_unet.core.base.tiles import bounding_box
+from napari_unet.core.base.tiles import bounding_box, shift
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from napari_unet.core.base.errors import UserError
 
 Labels = NDArray[np.integer[Any]]
 
@@ -42,18 +41,26 @@ class LabelEdit:
 
     def indices(self) -> tuple[NDArray[np.intp], ...]:
         """Give the voxels that are written, one index array for each axis of the labels."""
-        inside = np.nonzero(self.mask)
+        inside = np.unravel_index(np.flatnonzero(self.mask), self.mask.shape)  # many times faster than np.nonzero
         return tuple(index + part.start for index, part in zip(inside, self.box, strict=True))
 
     def new_values(self) -> Labels:
         """Give the label of each voxel of `indices`, in the same order."""
         return self.values[self.mask]
 
-    def at(self, *leading: int) -> LabelEdit:
-        """Lift an edit of ``labels[leading]``, such as one time point, into the whole labels."""
-        front = tuple(slice(i, i + 1) for i in leading)
-        new = (np.newaxis,) * len(leading)
-        return LabelEdit(front + self.box, self.values[new], self.mask[new])
+    def at(self, *key: int | None) -> LabelEdit:
+        """Lift an edit of a part of the labels, such as one time point or slice, into the whole labels.
+
+        Parameters
+        ----------
+        *key : int or None
+            What the labels were indexed with, axis by axis: a position, or None for an axis that was kept; axes that
+            are not named were kept as well.
+        """
+        parts = iter(self.box)
+        front = tuple(next(parts) if at is None else slice(at, at + 1) for at in key)
+        new = tuple(slice(None) if at is None else np.newaxis for at in key)
+        return LabelEdit((*front, *parts), self.values[new], self.mask[new])
 
 
 def apply_edit(labels: Labels, edit: LabelEdit) -> Labels:
@@ -81,36 +88,25 @@ def inverse(labels: Labels, edit: LabelEdit) -> LabelEdit:
     return LabelEdit(edit.box, labels[edit.box].copy(), edit.mask)
 
 
-def box_of_selection(labels: Labels, selection: Sequence[int]) -> tuple[tuple[slice, ...], NDArray[np.bool_]]:
-    """Find the selected objects.
+def edit_between(box: tuple[slice, ...], before: Labels, after: Labels, nothing: UserError) -> LabelEdit:
+    """Give the edit that makes `after` of `before`.
 
     Parameters
     ----------
-    labels : integer array, n-D
-        All objects; read once, one bool array of its shape is made.
-    selection : sequence of int
-        Ids of objects, each greater than 0.
+    box : tuple of slice
+        Where both lie in the labels.
+    before, after : integer arrays, shape of the box
+        What is there, and what shall be there.
+    nothing : UserError
+        Raised where both are the same: a step that changes nothing would only clutter the undo list.
 
     Returns
     -------
-    box : tuple of slice
-        The smallest box around all of them.
-    mask : bool array, shape of the box
-        True in any of them.
-
-    Raises
-    ------
-    UserError
-        When nothing is selected, or an id is not in the labels.
+    LabelEdit
+        With the smallest box around what differs.
     """
-    if not selection:
-        raise UserError("No object is selected.", "Click on an object first.")
-    if min(selection) < 1:
-        raise UserError("The background (0) is no object.", "Click on an object first.")
-    mask = np.isin(labels, np.unique(np.asarray(selection, dtype=np.int64)))
-    box = bounding_box(mask)
-    found = {int(i) for i in np.unique(labels[box][mask[box]])}
-    if missing := sorted(set(selection) - found):
-        names = ", ".join(str(i) for i in missing)
-        raise UserError(f"These labels have no object {names}.", "Select an object that is still there.")
-    return box, mask[box]
+    mask = before != after
+    inner = bounding_box(mask)
+    if any(part.stop <= part.start for part in inner):
+        raise nothing
+    return LabelEdit(shift(inner, tuple(part.start for part in box)), after[inner], mask[inner])

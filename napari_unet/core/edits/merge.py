@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.edits.edit import LabelEdit, Labels, box_of_selection
+from napari_unet.core.edits.edit import LabelEdit, Labels
+from napari_unet.core.edits.find import find
 
 
 def merge(labels: Labels, selection: Sequence[int]) -> LabelEdit:
-    """Give all selected objects the id of the first.
+    """Make one object of the selected ones; the first gives its id.
 
     Parameters
     ----------
@@ -38,11 +39,9 @@ def merge(labels: Labels, selection: Sequence[int]) -> LabelEdit:
     >>> apply_edit(labels, merge(labels, [5, 3]))
     array([[5, 5, 0, 5]])
     """
-    keep, others = (selection[0] if selection else 0), sorted(set(selection[1:]) - set(selection[:1]))
-    if not others:
+    if len(set(selection)) < 2:
         raise UserError(
             f"Merge needs two objects; {len(set(selection))} is selected.", "Select the other object as well."
         )
-    box_of_selection(labels, [keep])  # refuses an id that is gone, which would bring it back
-    box, mask = box_of_selection(labels, others)
-    return LabelEdit(box, np.full(mask.shape, keep, dtype=labels.dtype), mask)
+    keep, found = int(selection[0]), find(labels, selection)
+    return LabelEdit(found.box, np.full(found.mask.shape, keep, labels.dtype), found.mask & (found.labels != keep))

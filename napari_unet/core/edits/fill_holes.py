@@ -1,0 +1,46 @@
+"""Close the holes inside objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import scipy
+
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.edits.edit import LabelEdit, Labels, edit_between
+from napari_unet.core.edits.find import find
+
+
+def fill_holes(labels: Labels, selection: Sequence[int]) -> LabelEdit:
+    """Fill the background that an object encloses; an object inside another one stays.
+
+    In 3D a hole is closed on all sides: what is open in one slice only is filled in that slice.
+
+    Parameters
+    ----------
+    labels : integer array, n-D
+        0 is the background.
+    selection : sequence of int
+        Ids of the objects.
+
+    Returns
+    -------
+    LabelEdit
+        Writes the objects' ids into background voxels.
+
+    Raises
+    ------
+    UserError
+        When no selected object has a hole.
+    """
+    found = find(labels, selection)
+    after = found.labels.copy()
+    for one, place in found.objects():
+        part = after[place]
+        part[scipy.ndimage.binary_fill_holes(part == one) & (part == 0)] = one
+    return edit_between(
+        found.box,
+        found.labels,
+        after,
+        UserError("No selected object encloses background.", "In a stack, work on this slice: it may be open in Z."),
+    )

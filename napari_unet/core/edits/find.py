@@ -1,0 +1,199 @@
+"""Find objects in labels of any size, and read no more than their box."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import fastremap
+import numpy as np
+import scipy  # its parts load when first used: the dock opens without them
+from numpy.typing import NDArray
+
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.lazy import is_lazy
+from napari_unet.core.base.tiles import Box, bounding_box, full_box, grow, shift
+
+if TYPE_CHECKING:
+    from napari_unet.core.edits.edit import Labels
+
+BLOCK_VOXELS = 1 << 18  # a block stays in the processor's cache while each id is looked for in it
+LAZY_VOXELS = 1 << 24  # blocks that have to be read and unpacked are larger
+FEW_IDS = 8  # below it, comparing with one after the other is faster than a table
+DENSE_IDS = 10_000_000  # ids may be hashes; a list with an entry for each possible id would not fit
+
+
+@dataclass(frozen=True)
+class Found:
+    """Say where selected objects are.
+
+    Parameters
+    ----------
+    box : Box
+        Around all of them, with the margin that was asked for.
+    labels : integer array, shape of the box
+        All objects in the box; not to be written into.
+    ids : tuple of int
+        The selected objects, each of them in the box.
+    mask : bool array, shape of the box
+        True in any selected object.
+    """
+
+    box: Box
+    labels: Labels = field(repr=False)
+    ids: tuple[int, ...]
+    mask: NDArray[np.bool_] = field(repr=False)
+
+    def objects(self, margin: Sequence[int] | None = None) -> Iterator[tuple[int, Box]]:
+        """Give each selected object with its own box inside `labels`, enlarged by a margin in voxels per axis."""
+        room = tuple(margin or (0,) * self.labels.ndim)
+        for one, place in boxes_of(self.labels, self.ids).items():
+            yield one, grow(place, room, self.labels.shape)
+
+
+def find(labels: Labels, selection: Sequence[int], margin: Sequence[int] | None = None) -> Found:
+    """Find the selected objects.
+
+    Parameters
+    ----------
+    labels : integer array, n-D
+        All objects. One that lies on a disk is read block by block.
+    selection : sequence of int
+        Ids of objects, each greater than 0.
+    margin : sequence of int, voxels, optional
+        How much of the surroundings is wanted, for each axis.
+
+    Returns
+    -------
+    Found
+
+    Raises
+    ------
+    UserError
+        When nothing is selected, or an id is not in the labels.
+    """
+    ids = checked_ids(selection)
+    places = [shift(bounding_box(hit), _start(block)) for block, hit in _hits(labels, ids)]
+    if not places:
+        raise _missing(ids)
+    box = tuple(slice(min(p.start for p in parts), max(p.stop for p in parts)) for parts in zip(*places, strict=True))
+    if margin is not None:
+        box = grow(box, tuple(margin), labels.shape)
+    inside = np.asarray(labels[box])
+    mask = is_any(inside, ids)
+    there = {int(one) for one in fastremap.unique(inside[mask])}
+    if gone := tuple(one for one in ids if one not in there):
+        raise _missing(gone)
+    return Found(box, inside, ids, mask)
+
+
+def checked_ids(selection: Sequence[int]) -> tuple[int, ...]:
+    """Give the selected ids, each once, in their order.
+
+    Raises
+    ------
+    UserError
+        When nothing is selected, or the background is.
+    """
+    if not len(selection):
+        raise UserError("No object is selected.", "Click on an object first.")
+    if min(selection) < 1:
+        raise UserError("The background (0) is no object.", "Click on an object first.")
+    return tuple(dict.fromkeys(int(one) for one in selection))
+
+
+def has(labels: Labels, one: int) -> bool:
+    """Tell whether an id is in the labels."""
+    return next(_hits(labels, (one,)), None) is not None
+
+
+def highest_id(labels: Labels) -> int:
+    """Give the largest id; 0 without objects."""
+    return max((int(np.asarray(labels[block]).max(initial=0)) for block in blocks_of(labels)), default=0)
+
+
+def free_ids(labels: Labels, n: int, first: int | None = None) -> range:
+    """Give `n` ids that no object has, from `first` on or above the largest.
+
+    Raises
+    ------
+    UserError
+        When the labels' type cannot hold them.
+    """
+    start = highest_id(labels) + 1 if first is None else first
+    check_room(labels.dtype, start + n - 1)
+    return range(start, start + n)
+
+
+def check_room(dtype: np.dtype[Any], highest: int) -> None:
+    """Refuse an id that a type cannot hold.
+
+    Raises
+    ------
+    UserError
+        Naming the type and the id.
+    """
+    if highest > np.iinfo(dtype).max:
+        raise UserError(
+            f"The labels are {dtype}: they have no room for object {highest}.", "Convert the labels layer to int32."
+        )
+
+
+def is_any(labels: Labels, ids: Sequence[int]) -> NDArray[np.bool_]:
+    """Mark the voxels of any of the ids."""
+    if len(ids) > FEW_IDS:
+        return np.isin(labels, np.asarray(ids, dtype=np.int64))
+    mask = np.zeros(labels.shape, bool)
+    top = np.iinfo(labels.dtype).max
+    for one in ids:
+        if one <= top:  # numpy refuses to compare with what the type cannot hold
+            mask |= labels == one
+    return mask
+
+
+def boxes_of(labels: Labels, ids: Sequence[int]) -> dict[int, Box]:
+    """Give the smallest box around each of the ids, in their order; labels in memory."""
+    if len(ids) == 1:
+        return {ids[0]: bounding_box(labels == ids[0])}
+    if int(labels.max(initial=0)) <= DENSE_IDS:
+        places = scipy.ndimage.find_objects(labels)
+        return {one: places[one - 1] for one in ids}
+    numbered, numbers = fastremap.renumber(labels, in_place=False)
+    places = scipy.ndimage.find_objects(numbered)
+    return {one: places[numbers[one] - 1] for one in ids}
+
+
+def blocks_of(labels: Labels, *, whole: bool = False) -> Iterator[Box]:
+    """Cut labels into blocks: whole stored blocks of those on a disk; `whole` gives those in memory in one piece."""
+    if whole and not is_lazy(labels):
+        yield full_box(labels.shape)
+        return
+    chunks = getattr(labels, "chunks", None) if is_lazy(labels) else None
+    stored = [int(max(c)) if isinstance(c, tuple) else int(c) for c in chunks] if chunks else [1] * labels.ndim
+    limit, edges = LAZY_VOXELS if is_lazy(labels) else BLOCK_VOXELS, list(labels.shape)
+    for axis in range(labels.ndim):  # the last axis is cut last: it is the one that lies together in memory
+        others = max(1, prod(edges[:axis] + edges[axis + 1 :]))
+        edges[axis] = min(labels.shape[axis], -(-max(1, limit // others) // stored[axis]) * stored[axis])
+    starts = (range(0, n, max(1, edge)) for n, edge in zip(labels.shape, edges, strict=True))
+    for corner in product(*starts):
+        yield tuple(slice(a, min(a + e, n)) for a, e, n in zip(corner, edges, labels.shape, strict=True))
+
+
+def _hits(labels: Labels, ids: tuple[int, ...]) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
+    """Give the blocks that hold any of the ids, and where."""
+    for block in blocks_of(labels):
+        mask = is_any(np.asarray(labels[block]), ids)
+        if mask.any():
+            yield block, mask
+
+
+def _start(box: Box) -> tuple[int, ...]:
+    return tuple(part.start for part in box)
+
+
+def _missing(ids: Sequence[int]) -> UserError:
+    names = ", ".join(str(one) for one in sorted(ids))
+    return UserError(f"These labels have no object {names}.", "Select an object that is still there.")
