@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 import torch
 import zarr
+from scipy.ndimage import find_objects
 
 from napari_unet.core.base.errors import Cancelled, UserError
 from napari_unet.core.base.image import Image
 from napari_unet.core.base.options import SegmentOptions
-from napari_unet.core.io import zarr_write
+from napari_unet.core.io import read_objects, zarr_write
 from napari_unet.core.io.zarr_write import open_labels
 from napari_unet.core.nets.config import NetConfig
-from napari_unet.core.pipeline import stream_tiles, tiled
+from napari_unet.core.pipeline import ladder, stream_objects, stream_tiles, tiled
 from napari_unet.core.pipeline.engine import Engine
 from napari_unet.core.pipeline.predictor import BLENDED
 from napari_unet.core.pipeline.segment import segment
@@ -60,6 +61,16 @@ def assert_same_objects(labels, truth):
     np.testing.assert_array_equal(labels > 0, truth > 0)
 
 
+def assert_same_facts(found, truth):
+    """Check that what is kept of each object is what `segment` says of it."""
+    labels, facts = labels_of(found), read_objects(found.path)
+    assert facts["size"].shape == facts["confidence"].shape == (found.n_objects + 1,)
+    np.testing.assert_array_equal(facts["size"][1:], np.bincount(labels.ravel(), minlength=found.n_objects + 1)[1:])
+    same = np.zeros(found.n_objects + 1, np.intp)
+    same[labels] = truth.labels
+    np.testing.assert_allclose(facts["confidence"][1:], truth.confidence[same][1:], atol=1e-3)
+
+
 LOOSE = DecodeSettings(seed=0.01, split=0.01, min_size=1).to_dict()
 
 
@@ -88,8 +99,43 @@ def test_segment_to_store_when_tiles_are_small_then_labels_are_those_of_the_whol
     found = segment_to_store(model, stored(image, tmp_path), tmp_path / "labels.zarr", options)
 
     assert_same_objects(labels_of(found), truth.labels)
+    assert_same_facts(found, truth)
     assert found.n_objects == truth.labels.max()
     assert [path.name for path in tmp_path.iterdir() if "labels" in path.name] == ["labels.zarr"]
+
+
+def test_segment_to_store_when_an_object_is_too_large_to_be_looked_at_then_only_its_size_is_known(
+    scene, tmp_path, monkeypatch
+):
+    _, model, image, truth = scene
+    known = read_objects(scene[0] / "truth.zarr")
+    monkeypatch.setattr(stream_objects, "MOST_VOXELS", 300)
+    found = read_objects(segment_to_store(model, image, tmp_path / "labels.zarr", OFF).path)
+
+    np.testing.assert_array_equal(found["size"], known["size"])
+    boxes = [part and (part[0].stop - part[0].start) * (part[1].stop - part[1].start) for part in find_objects(truth)]
+    large = np.array([False, *(box > 300 for box in boxes)])
+    assert 2 < large.sum() < len(large) - 3
+    np.testing.assert_array_equal(np.isnan(found["confidence"][1:]), large[1:])
+    np.testing.assert_allclose(found["confidence"][~large], known["confidence"][~large], atol=1e-5)
+
+
+def test_segment_to_store_when_memory_is_short_then_the_user_is_told(scene, tmp_path, monkeypatch):
+    _, model, image, truth = scene
+    call = Engine.__call__
+
+    def short(self, batch):
+        if batch[0, 0].numel() > 75 * 75:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return call(self, batch)
+
+    monkeypatch.setattr(Engine, "__call__", short)
+    monkeypatch.setattr(ladder, "SMALL", {2: 16})
+    found = segment_to_store(model, image, tmp_path / "labels.zarr", OFF)
+
+    assert len(found.notes) == 1
+    assert "cut into tiles" in found.notes[0]
+    assert_same_objects(labels_of(found), truth)
 
 
 def test_segment_to_store_when_the_context_is_halved_then_reads_less_and_differs_a_little(scene, tmp_path, monkeypatch):
@@ -112,6 +158,9 @@ def test_segment_to_store_when_rescaled_then_labels_are_nearly_those_of_the_whol
 
     labels = labels_of(found)
     assert found.n_objects == truth.labels.max() == sample.labels.max()
+    sizes, facts = np.bincount(labels.ravel()), read_objects(found.path)
+    np.testing.assert_array_equal(facts["size"][1:], sizes[1:])
+    np.testing.assert_allclose(np.sort(facts["confidence"][1:]), np.sort(truth.confidence[1:]), atol=0.01)
     assert ((labels > 0) != (truth.labels > 0)).mean() < 1e-4
 
 
@@ -133,6 +182,7 @@ def test_segment_to_store_when_the_model_has_classes_then_gives_and_counts_them(
     found = segment_to_store(model, stored(image, tmp_path), tmp_path / "labels.zarr", OFF)
 
     np.testing.assert_array_equal(labels_of(found), truth)
+    assert read_objects(found.path) == {}
     assert (found.n_objects, found.voxels) == (0, tuple(np.bincount(truth.ravel(), minlength=3)[1:]))
 
 
@@ -176,7 +226,7 @@ def scene(small_chunks, tmp_path_factory):
     return folder, model, image, truth
 
 
-@pytest.mark.parametrize("after", [3, 9, 15, 20, 25])
+@pytest.mark.parametrize("after", [3, 15, 25, 40, 50])
 def test_segment_to_store_when_cancelled_then_goes_on_where_it_stopped(scene, tmp_path, after, monkeypatch):
     _, model, image, truth = scene
     tiles, run = [], stream_tiles._run
@@ -189,6 +239,8 @@ def test_segment_to_store_when_cancelled_then_goes_on_where_it_stopped(scene, tm
     found = segment_to_store(model, image, tmp_path / "labels.zarr", OFF)
 
     np.testing.assert_array_equal(labels_of(found), truth)
+    for name, column in read_objects(scene[0] / "truth.zarr").items():
+        np.testing.assert_array_equal(read_objects(found.path)[name], column)
     assert len(tiles) == 12  # each once
     assert [path.name for path in tmp_path.iterdir()] == ["labels.zarr"]
 
@@ -200,7 +252,7 @@ import torch, zarr
 from napari_unet.core.base.files import write_atomic
 from napari_unet.core.base.image import Image
 from napari_unet.core.base.options import SegmentOptions
-from napari_unet.core.io import zarr_write
+from napari_unet.core.io import read_objects, zarr_write
 from napari_unet.core.pipeline import stream_place
 from napari_unet.core.pipeline.stream import segment_to_store
 from napari_unet.core.store.models import load_model

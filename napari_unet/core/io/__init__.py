@@ -21,6 +21,7 @@ from napari_unet.core.io.formats import READERS, WRITERS, by_suffix, read_stored
 from napari_unet.core.io.labels import as_labels, smallest
 from napari_unet.core.io.levels import choose_level
 from napari_unet.core.io.paths import STORES, find_files, location, stem, suffix
+from napari_unet.core.io.zarr_objects import read_objects, write_objects
 from napari_unet.core.io.zarr_read import is_labels, label_names
 from napari_unet.core.io.zarr_write import create_labels, finish_labels, open_labels
 
@@ -44,10 +45,12 @@ __all__ = [
     "read_image",
     "read_labels",
     "read_levels",
+    "read_objects",
     "stem",
     "suffix",
     "write_image",
     "write_labels",
+    "write_objects",
 ]
 
 

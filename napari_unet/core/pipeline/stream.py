@@ -7,6 +7,7 @@ in this process, in others or on other machines, now or after an interruption.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +17,19 @@ from typing import TYPE_CHECKING, Any
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.base.progress import Progress, Report, silent, within
-from napari_unet.core.io import finish_labels, is_labels
+from napari_unet.core.io import finish_labels, is_labels, write_objects
 from napari_unet.core.pipeline import blocks
 from napari_unet.core.pipeline.ladder import Ask, always
 from napari_unet.core.pipeline.segment import check_fits
 from napari_unet.core.pipeline.stream_blocks import coarsen_block, look_at_block, paint_block, work_of
 from napari_unet.core.pipeline.stream_folder import LABELS, key_of, open_folder, prepare_folder, remove
+from napari_unet.core.pipeline.stream_objects import (
+    gather_objects,
+    group_objects,
+    keep_objects,
+    kept_objects,
+    measure_objects,
+)
 from napari_unet.core.pipeline.stream_place import Job, Place, Run, Task, Workers, here
 from napari_unet.core.pipeline.stream_plan import identify, make_plan, measure_statistics
 from napari_unet.core.pipeline.stream_tiles import compute_maps
@@ -31,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_unet.core.base.image import Image
+    from napari_unet.core.pipeline.stream_objects import Extents
     from napari_unet.core.pipeline.stream_plan import Plan
     from napari_unet.core.store.models import Model
 
@@ -49,7 +58,7 @@ class Stored:
     n_objects : int
         Of all time points; 0 for classes.
     voxels : tuple of int
-        Of each class; empty for objects.
+        Of each class; empty for objects, whose sizes and confidences `io.read_objects` reads.
     notes : tuple of str
         What the user should know.
     """
@@ -109,7 +118,7 @@ def segment_to_store(
     Notes
     -----
     In memory are one tile with its context (see `run_tiled`), or one block of the labels (see `decode_blocks`), for
-    each worker; and some 100 bytes for each object of a time point. On the disk are meanwhile 4 bytes for each voxel
+    each worker; and some 200 bytes for each object of a time point. On the disk are meanwhile 4 bytes for each voxel
     of the network's grid, before compression.
     """
     options = options or SegmentOptions()
@@ -126,7 +135,9 @@ def segment_to_store(
     n_objects = _decode(place, run, within(report, *SHARES[1:]))
     report(Progress(SHARES[2], 1.0, "writing the pyramid"))
     finish_labels(folder / LABELS / path.name)
-    stored = Stored(path, n_objects, _class_voxels(place), plan.notes)
+    if model.spec.target == "instances":
+        write_objects(folder / LABELS / path.name, dict(zip(("size", "confidence"), kept_objects(place), strict=True)))
+    stored = Stored(path, n_objects, _class_voxels(place), _notes(place))
     remove(path)
     (folder / LABELS / path.name).rename(path)
     remove(folder)
@@ -188,7 +199,7 @@ def _decode_frame(place: Place, run: Run, time: int, first: int, report: Report)
     target, work = place.model.spec.target, work_of(place, time)
     boxes = list(plan_blocks(place.finest, place.block))
     looks = [partial(look_at_block, time=time, box=box) for box in boxes]
-    facts = _counted(run(looks), len(looks), within(report, 0, 0.4), f"time {time + 1}: looking at block")
+    facts = _counted(run(looks), len(looks), within(report, 0, 0.35), f"time {time + 1}: looking at block")
     numbering = blocks.number_objects(facts, work, target, place.block)
     painted, final = ("found", "labels") if place.is_finer else ("labels", "")
     paints: dict[str, Task] = {}
@@ -196,14 +207,29 @@ def _decode_frame(place: Place, run: Run, time: int, first: int, report: Report)
         name = f"{painted}-{time}-{number}"
         needed = blocks.needed_by(box, numbering, place.finest)
         paints[name] = partial(paint_block, name=name, time=time, box=box, numbering=needed, first=first)
-    _do(paints, place.marked(), run, within(report, 0.4, 0.9), "block")
+    _do(paints, place.marked(), run, within(report, 0.35, 0.75), "block")
     if final:
         coarse: dict[str, Task] = {
             f"{final}-{time}-{number}": partial(coarsen_block, name=f"{final}-{time}-{number}", time=time, box=box)
             for number, box in enumerate(plan_blocks(place.image.spatial_shape, place.block))
         }
-        _do(coarse, place.marked(), run, within(report, 0.9, 1), "block")
-    return numbering.n_objects if target == "instances" else 0
+        _do(coarse, place.marked(), run, within(report, 0.75, 0.85), "block")
+    if target != "instances":
+        return 0
+    _measure(place, run, time, gather_objects(place, time, first, numbering.n_objects), within(report, 0.85, 1))
+    return numbering.n_objects
+
+
+def _measure(place: Place, run: Run, time: int, extents: Extents, report: Report) -> None:
+    """Tell how sure the network is of the objects of a time point."""
+    tasks: dict[str, Task] = {}
+    groups = {}
+    for number, (ids, box) in enumerate(group_objects(extents, place.block)):
+        name = f"sure-{time}-{number}"
+        groups[name] = ids
+        tasks[name] = partial(measure_objects, name=name, time=time, ids=ids, box=box)
+    _do(tasks, place.marked(), run, report, "objects of block")
+    keep_objects(place, time, extents, groups)
 
 
 def _do(tasks: dict[str, Task], done: Iterable[str], run: Run, report: Report, what: str) -> None:
@@ -221,5 +247,16 @@ def _counted(results: Iterator[Any], total: int, report: Report, what: str, star
 
 
 def _class_voxels(place: Place) -> tuple[int, ...]:
+    if place.model.spec.target == "instances":
+        return ()
     counts = [json.loads(path.read_bytes()) for name, path in place.marked().items() if name.startswith("labels-")]
     return tuple(sum(column) for column in zip(*counts, strict=True))
+
+
+def _notes(place: Place) -> tuple[str, ...]:
+    """Say what the user should know: of the plan, and what had to be given up on the way, in whatever process."""
+    marks = [path for name, path in place.marked().items() if name.startswith("maps-")]
+    marks.sort(key=lambda path: path.stat().st_mtime_ns)
+    told = [*place.plan.notes, *(note for path in marks for note in json.loads(path.read_bytes()))]
+    # Of notes that differ in a number only, such as the size of tiles, the last.
+    return tuple({re.sub(r"\d+", "", note): note for note in told}.values())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_unet.core.base.resize_box import nearest_index
 from napari_unet.core.pipeline import blocks
 from napari_unet.core.pipeline.prediction import settings_for
 from napari_unet.core.pipeline.predictor import make_prediction
+from napari_unet.core.pipeline.stream_objects import behind, list_objects
 from napari_unet.core.targets.blockwise import Work
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def paint_block(place: Place, name: str, time: int, box: Box, numbering: Numberi
     place : Place
         Where the work is.
     name : str
-        Of the mark, which keeps the number of voxels of each class.
+        Of the mark, which keeps what `tell` says of the labels.
     time : int
         Time point.
     box : Box
@@ -57,28 +57,26 @@ def paint_block(place: Place, name: str, time: int, box: Box, numbering: Numberi
         labels[labels > 0] += first
     if place.is_finer:
         place.found[(time, *box)] = labels
+        place.mark(name)
     else:
         _store(place, time, box, labels)
-    place.mark(name, count_classes(place, labels))
+        place.mark(name, tell(place, labels, box))
 
 
 def coarsen_block(place: Place, name: str, time: int, box: Box) -> None:
-    """Bring labels to the image's grid: a box of that grid; marked as done with the voxels of each class."""
-    index = [
-        nearest_index(old, new, part)
-        for old, new, part in zip(place.finest, place.image.spatial_shape, box, strict=True)
-    ]
-    source = tuple(slice(int(i[0]), int(i[-1]) + 1) for i in index)
-    found = place.found[(time, *source)]
-    labels = found[np.ix_(*(i - s.start for i, s in zip(index, source, strict=True)))]
+    """Bring labels to the image's grid: a box of that grid; marked as done with what `tell` says of them."""
+    source, index = behind(place, box)
+    labels = place.found[(time, *source)][index]
     _store(place, time, box, labels)
-    place.mark(name, count_classes(place, labels))
+    place.mark(name, tell(place, labels, box))
 
 
-def count_classes(place: Place, labels: NDArray[np.int32]) -> list[int]:
-    """Count the voxels of each class; nothing for objects."""
-    n = len(place.model.spec.classes) if place.model.spec.target == "semantic" else 0
-    return [int(c) for c in np.bincount(labels.ravel(), minlength=n + 1)[1 : n + 1]] if n else []
+def tell(place: Place, labels: NDArray[np.int32], box: Box) -> list[int] | dict[str, list[Any]]:
+    """Count the voxels of each class, or list the objects."""
+    if place.model.spec.target == "instances":
+        return list_objects(labels, box)
+    n = len(place.model.spec.classes)
+    return [int(c) for c in np.bincount(labels.ravel(), minlength=n + 1)[1 : n + 1]]
 
 
 def _store(place: Place, time: int, box: Box, labels: NDArray[np.int32]) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_unet.core.pipeline.engine import Runner
     from napari_unet.core.store.models import Model
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def make_plan(model: Model, image: Image, options: SegmentOptions, report: Repor
     shape = zoomed_shape(image.spatial_shape, zoom.factors)[-model.spec.dims :]
     size = min(options.tile or default_tile(engine, shape), round_up(max(shape), 32))
     edges, margin = _lay_tiles(engine, shape, size, options.halo)
-    notes = zoom.notes if margin is not None else (*zoom.notes, BLENDED)
+    notes = (*zoom.notes, *(() if margin is not None else (BLENDED,)), *engine.notes)
     made_for = identify(model, image, options, predictor.statistics)
     return Plan(made_for, predictor.statistics, zoom.factors, edges, margin, size, notes)
 

@@ -32,7 +32,7 @@ def compute_maps(place: Place, name: str, time: int, core: Box) -> None:
     place : Place
         Where the work is.
     name : str
-        Of the mark.
+        Of the mark, which keeps what the network had to give up.
     time : int
         Time point.
     core : Box
@@ -41,7 +41,7 @@ def compute_maps(place: Place, name: str, time: int, core: Box) -> None:
     compute = _blended if place.plan.margin is None else _with_context
     maps = check_finite(compute(place, time, core), place.model)
     place.maps[(time, slice(None), *core)] = maps
-    place.mark(name)
+    place.mark(name, place.engine.notes)
 
 
 def _with_context(place: Place, time: int, core: Box) -> NDArray[np.float16]:
