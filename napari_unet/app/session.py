@@ -16,6 +16,7 @@ from napari_unet.app.history import History, StateStep
 from napari_unet.app.jobs import Job, Jobs, Runner
 from napari_unet.app.merging import merge_prediction
 from napari_unet.app.preflight import Problem, Review, review
+from napari_unet.app.renaming import renamed
 from napari_unet.app.result import Result, bytes_kept, carry_confidence
 from napari_unet.app.summary import Summary, summary
 from napari_unet.app.teaching import Snapshot, take_snapshot
@@ -127,6 +128,14 @@ class Session:
         self._results[key] = Result(image, notes.start(labels, semantic=semantic), prediction, model, sure)
         self.result_changed.emit(key)
 
+    def bring_back(self, key: str, result: Result, *, undoable: bool = False) -> None:
+        """Keep for a labels layer what was autosaved; one undo step where it replaces something."""
+        if undoable:
+            self._put_with_step("Restore", key, result)
+            return
+        self._results[key] = result
+        self.result_changed.emit(key)
+
     def close_result(self, key: str) -> None:
         """Forget a labels layer that was removed, with its undo steps and what is computed for it."""
         self._results.pop(key, None)
@@ -176,6 +185,10 @@ class Session:
     def mark_background(self, key: str, region: Mask | Box) -> None:
         """Say that voxels are background."""
         self._say("This is background", key, notes.mark_background(self.result(key).corrections, region))
+
+    def rename(self, key: str, labels: Labels, names: Mapping[int, int], frame: tuple[int | slice, ...] = ()) -> None:
+        """Carry what is known about objects over to new ids, before these are written into the labels."""
+        self._put_with_step("Relabel", key, renamed(self.result(key), labels, names, frame))
 
     def states(self, key: str, labels: Labels) -> dict[int, ObjectState]:
         """Say of each object whether it is predicted, edited, accepted or unsure."""

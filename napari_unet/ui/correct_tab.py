@@ -5,43 +5,29 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.edits import EDITS
 from napari_unet.ui import layers, messages, shortcuts, view
 from napari_unet.ui.corrector import Corrector
+from napari_unet.ui.forms import push_button
 from napari_unet.ui.object_table import ObjectTable, rows_of
+from napari_unet.ui.tool_box import ROWS, ToolBox, in_rows
 from napari_unet.ui.workspace import labels_layers
 
 if TYPE_CHECKING:
+    from napari.layers import Layer
     from qtpy.QtGui import QShowEvent
 
     from napari_unet.app.session import Session
     from napari_unet.ui.results import Link, Results
     from napari_unet.ui.workspace import Workspace
 
-TOOLS = (
-    ("previous", "Previous", "Go to the object before in the table."),
-    ("next", "Next", "Go to the next object in the table."),
-    ("accept", "Accept", "These objects are right: they teach, and no prediction changes them. Goes on to the next."),
-    ("merge", "Merge", "Make one object of the selected ones."),
-    ("split", "Split", "Split the selected object by its shape, or along the line drawn last."),
-    ("delete", "Delete", "Delete the selected objects: what is there is background."),
-    ("pick", "Pick", "While it is down, clicks on objects select them, one by one (in pan/zoom mode)."),
-    ("cut", "Draw cut", "Draw a line through an object, then press Split."),
-    ("unsure", "Unsure", "The selected objects shall not teach; once more takes it back."),
-    ("region", "Draw region", "Draw rectangles for the two buttons beside; without any, the view counts."),
-    ("done", "All done here", "In the rectangles, or in the view, every object is right and the rest is background."),
-    ("background", "Background", "In the rectangles, or in the view, what carries no label is background."),
-    ("undo", "Undo", "Take the last step back."),
-    ("redo", "Redo", "Do it once more."),
-    ("own", "Own labels", "Correct the selected labels layer, or an empty new one; what is drawn there teaches."),
-)
-"""Name, text and tooltip of each button, three in a row."""
-
-HOW = "Paint with napari's own brush; these tools help. Each is one Ctrl+Z."
+HOW = "Paint with napari's own brush; the tools change the selected objects. Each step is one Ctrl+Z."
 NOTHING = "No labels yet. Segment the image first, or draw on your own labels."
 
 
@@ -67,48 +53,56 @@ class CorrectTab(QWidget):
         )
         self.table = ObjectTable()
         self.table.picked.connect(self._on_picked)
+        self.tools = ToolBox()
+        self.tools.used.connect(self.use)
         self.calls: dict[str, Callable[[], None]] = {
             "previous": self._on_previous,
             "next": self._on_next,
             "accept": self._on_accept,
-            "merge": self._on_merge,
-            "split": self._on_split,
-            "delete": self._on_delete,
-            "pick": self._on_pick,
-            "cut": self._on_draw_cut,
             "unsure": self._on_unsure,
-            "region": self._on_draw_region,
-            "done": self._on_done,
-            "background": self._on_background,
+            "pick": self._on_pick,
+            "cut": partial(self._told, self.corrector.draw_cut),
+            "outline": partial(self._told, self.corrector.draw_outline),
+            "seeds": partial(self._told, self.corrector.place_seeds),
+            "region": partial(self._told, self.corrector.draw_region),
+            "done": partial(self._told, self.corrector.finish_regions),
+            "background": partial(self._told, self.corrector.mark_background),
             "undo": self._on_undo,
             "redo": self._on_redo,
             "own": self._on_own,
         }
-        self.buttons: dict[str, QPushButton] = {}
-        layout = QVBoxLayout(self)
-        layout.addWidget(self.counts)
-        layout.addWidget(self.table, 1)
-        layout.addLayout(self._tools())
-        how = QLabel(HOW)
-        how.setWordWrap(True)
-        how.setToolTip("napari's brush, eraser, fill and polygon are in the layer controls on the left.")
-        layout.addWidget(how)
-        shortcuts.bind_in(self, self._keyed())
+        self.buttons: dict[str, QPushButton] = dict(self.tools.buttons)
+        self._lay_out()
+        shortcuts.bind_in(self, self._keyed(at_pointer=False))
+        self.corrector.drawings.on_start = self._on_drawing
         results.changed.connect(self._on_changed)
         results.opened.connect(self._on_opened)
         session.history.changed.connect(self._on_history)
         self.refresh()
 
-    def _tools(self) -> QGridLayout:
-        grid = QGridLayout()
-        for place, (name, text, tip) in enumerate(TOOLS):
-            button = QPushButton(text)
-            button.setToolTip(shortcuts.with_key(tip, name) if name in shortcuts.KEYS else tip)
-            button.clicked.connect(self.calls[name])
-            self.buttons[name] = button
-            grid.addWidget(button, place // 3, place % 3)
+    def _lay_out(self) -> None:
+        review, drawing, regions, steps = (self._row(row) for row in ROWS)
+        how = QLabel(HOW)
+        how.setWordWrap(True)
+        how.setToolTip("napari's brush, eraser, fill and polygon are in the layer controls on the left.")
         self.buttons["pick"].setCheckable(True)
-        return grid
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.counts)
+        layout.addWidget(self.table, 1)
+        layout.addLayout(review)
+        layout.addWidget(how)
+        layout.addLayout(drawing)
+        layout.addWidget(self.tools)
+        layout.addLayout(regions)
+        layout.addLayout(steps)
+
+    def _row(self, row: tuple[tuple[str, str, str], ...]) -> QGridLayout:
+        made = []
+        for name, text, tip in row:
+            tip = shortcuts.with_key(tip, name) if name in shortcuts.KEYS else tip
+            made.append(push_button(text, tip, self.calls[name]))
+            self.buttons[name] = made[-1]
+        return in_rows(made, len(row))
 
     # ------------------------------------------------------------ showing
 
@@ -139,6 +133,7 @@ class CorrectTab(QWidget):
 
     def _show_objects(self) -> None:
         link = self._results.current
+        self.tools.show_scope(link is not None and link.image.dims == 3)
         if link is None:
             self.table.show_rows([])
             self.counts.setText(NOTHING)
@@ -169,11 +164,39 @@ class CorrectTab(QWidget):
 
     def _on_opened(self, link: Link) -> None:
         self._ends.append(view.on_click(link.labels, self._on_clicked))
-        shortcuts.bind(link.labels, self._keyed())
+        shortcuts.bind(link.labels, self._keyed(at_pointer=True))
 
-    def _keyed(self) -> dict[str, Callable[[], object]]:
+    def _on_drawing(self, layer: Layer) -> None:
+        shortcuts.bind(layer, self._keyed(at_pointer=False))
+
+    def _keyed(self, *, at_pointer: bool) -> dict[str, Callable[[], object]]:
+        tools = {name: partial(self.use, name, at_pointer=at_pointer) for name in EDITS if name in shortcuts.KEYS}
         keyed = {name: call for name, call in self.calls.items() if name in shortcuts.KEYS}
-        return {**keyed, "pick": self.buttons["pick"].click}
+        return {**tools, **keyed, "pick": self.buttons["pick"].click}
+
+    def use(self, name: str, *, at_pointer: bool = False) -> None:
+        """Use a correction tool on the selected objects; what is missing is told.
+
+        Parameters
+        ----------
+        name : str
+            A key of `EDITS`.
+        at_pointer : bool
+            Without a selection, take the object under the mouse pointer.
+        """
+        with messages.told():
+            self.corrector.use(
+                name,
+                self.table.selected(),
+                self.tools.parameters(name),
+                in_slice=self.tools.is_in_slice,
+                at_pointer=at_pointer,
+            )
+
+    @staticmethod
+    def _told(call: Callable[[], object]) -> None:
+        with messages.told():
+            call()
 
     def _on_clicked(self, label: int) -> None:
         if self.buttons["pick"].isChecked() and label > 0:
@@ -205,39 +228,11 @@ class CorrectTab(QWidget):
         with messages.told():
             self.corrector.doubt(self.table.selected())
 
-    def _on_merge(self) -> None:
-        with messages.told():
-            self.corrector.merge(self.table.selected())
-
-    def _on_split(self) -> None:
-        with messages.told():
-            self.corrector.split(self.table.selected())
-
-    def _on_delete(self) -> None:
-        with messages.told():
-            self.corrector.delete(self.table.selected())
-
     def _on_pick(self) -> None:
         link = self._results.current
         if link is not None and self.buttons["pick"].isChecked():
             self._workspace.viewer.layers.selection.active = link.labels
             link.labels.mode = "pan_zoom"
-
-    def _on_draw_cut(self) -> None:
-        with messages.told():
-            self.corrector.draw_cut()
-
-    def _on_draw_region(self) -> None:
-        with messages.told():
-            self.corrector.draw_region()
-
-    def _on_done(self) -> None:
-        with messages.told():
-            self.corrector.finish_regions()
-
-    def _on_background(self) -> None:
-        with messages.told():
-            self.corrector.mark_background()
 
     def _on_undo(self) -> None:
         self._session.history.undo()

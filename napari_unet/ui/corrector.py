@@ -1,28 +1,29 @@
-"""What the correction tools do: each takes the selected objects or what was drawn, and is one undo step."""
+"""What the buttons of the Correct tab do: each takes the selected objects or what was drawn, and is one undo step."""
 
 from __future__ import annotations
 
-import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_unet.app.edges import EdgeMap
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.edits import delete, merge, split
+from napari_unet.core.edits import EDITS
+from napari_unet.core.edits.find import find, highest_id
 from napari_unet.ui import layers, view
+from napari_unet.ui.drawings import DRAWING, REGIONS, SEEDS, Drawings, enclosed, under_line
+from napari_unet.ui.frame import Frame, frame_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Callable, Mapping, Sequence
 
-    from napari.layers import Shapes
     from numpy.typing import NDArray
 
     from napari_unet.app.session import Session
+    from napari_unet.core.edits import LabelEdit, Tool
     from napari_unet.ui.results import Link, Results
     from napari_unet.ui.workspace import Workspace
 
-CUTS, REGIONS = "U-Net cuts", "U-Net regions"
 Box = tuple[slice, ...]
 
 
@@ -37,6 +38,9 @@ class Corrector:
 
     def __init__(self, workspace: Workspace, results: Results, session: Session) -> None:
         self._viewer, self._results, self._session = workspace.viewer, results, session
+        self.drawings = Drawings(workspace.viewer)
+
+    # ------------------------------------------------------------ what is said about objects
 
     def accept(self, ids: Sequence[int]) -> None:
         """Say that objects are right."""
@@ -56,134 +60,151 @@ class Corrector:
         else:
             self._session.mark_unsure(link.key, ids)
 
-    def merge(self, ids: Sequence[int]) -> None:
-        """Make one object of several."""
-        if len(ids) < 2:
-            raise UserError(f"{len(ids)} objects are selected; Merge needs two or more.", "Pick them one by one.")
-        link = self._results.need()
-        frame, lead = self._frame(link)
-        self._results.write(link, merge(frame, ids).at(*lead), "Merge")
-
-    def split(self, ids: Sequence[int]) -> None:
-        """Split an object along the line drawn last, or by its shape where none is drawn."""
-        link = self._results.need()
-        frame, lead = self._frame(link)
-        shapes = self._drawing(CUTS)
-        line = self._line(link, shapes, len(lead)) if shapes is not None and len(shapes.data) else None
-        chosen = list(ids) if line is None or len(ids) == 1 else [under_line(frame, line)]
-        new_id = int(link.labels.data.max()) + 1
-        edit = split(frame, chosen, line=line, voxel_size=link.image.voxel_size, new_id=new_id)
-        self._results.write(link, edit.at(*lead), "Split")
-        if shapes is not None and line is not None:
-            view.clear_shapes(shapes)
-
-    def delete(self, ids: Sequence[int]) -> None:
-        """Delete objects; their voxels are known background from now on."""
-        link = self._results.need()
-        frame, lead = self._frame(link)
-        self._results.write(link, delete(frame, ids).at(*lead), "Delete")
-
     def finish_regions(self) -> int:
         """Say that all is right inside the drawn rectangles, or else in the view; gives how many."""
-        link = self._results.need()
-        boxes = self._boxes(link)
-        with self._results.step("All done in this region", link.key):
-            for box in boxes:
-                self._session.mark_done(link.key, box)
-        return self._used(boxes)
+        return self._say_of_regions("All done in this region", self._session.mark_done)
 
     def mark_background(self) -> int:
         """Say that what carries no label inside the rectangles, or else in the view, is background."""
+        return self._say_of_regions("This is background", self._session.mark_background)
+
+    def _say_of_regions(self, name: str, say: Callable[[str, Box], None]) -> int:
         link = self._results.need()
-        boxes = self._boxes(link)
-        with self._results.step("This is background", link.key):
+        axes = layers.labels_axes(link.labels, link.image.label_axes)
+        boxes = self.drawings.boxes(link.labels) or [view.view_box(self._viewer, link.labels, axes)]
+        with self._results.step(name, link.key):
             for box in boxes:
-                self._session.mark_background(link.key, box)
-        return self._used(boxes)
+                say(link.key, box)
+        self.drawings.clear(REGIONS)
+        return len(boxes)
+
+    # ------------------------------------------------------------ tools
+
+    def use(
+        self,
+        name: str,
+        ids: Sequence[int],
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        in_slice: bool = False,
+        at_pointer: bool = False,
+    ) -> None:
+        """Use a correction tool: one undo step.
+
+        Parameters
+        ----------
+        name : str
+            A key of `EDITS`.
+        ids : sequence of int
+            The selected objects; what a drawn outline encloses goes before them.
+        parameters : mapping of str to value, optional
+            What a person chose; the rest is filled in.
+        in_slice : bool
+            Change the shown slice only, where the labels are a stack.
+        at_pointer : bool
+            Without a selection, take the object under the mouse pointer.
+        """
+        link, tool = self._results.need(), EDITS[name]
+        if link.classes and tool.no_classes:
+            raise UserError(f"These labels are classes, not single objects: no '{tool.title}'.", tool.no_classes)
+        frame = frame_of(self._viewer, link, tool.span, in_slice=in_slice)
+        filled = self._filled(tool, link, frame)
+        chosen = self._chosen(name, tool, link, frame, ids, filled, at_pointer=at_pointer)
+        edit = tool(frame.labels, chosen, **{**(parameters or {}), **filled})
+        with self._results.step(tool.title, link.key):
+            if name in ("relabel", "renumber"):
+                names = _names(frame.labels, edit)
+                self._session.rename(link.key, layers.labels_array(link.labels), names, frame.index)
+            self._results.write(link, edit.at(*frame.key), tool.title)
+        self.drawings.clear(DRAWING, SEEDS)
+        if name == "copy_on" and frame.axis is not None:  # the next copy starts there
+            view.step_to(self._viewer, link.labels, frame.layer_axis, edit.box[frame.axis].start)
+
+    def _filled(self, tool: Tool, link: Link, frame: Frame) -> dict[str, Any]:
+        """Give the parameters that nobody has to choose, by their names in the signature."""
+        wanted, found = tool.takes(), self.drawings
+        known: dict[str, Callable[[], Any]] = {
+            "voxel_size": lambda: frame.voxel_size,
+            "new_id": lambda: int(link.labels.selected_label) if link.classes else highest_id(link.labels.data) + 1,
+            "line": lambda: found.line(link.labels, frame),
+            "seeds": lambda: found.seeds(link.labels, frame),
+            "outline": lambda: found.outline(link.labels, frame),
+            "stroke": lambda: None if found.outline(link.labels, frame) is not None else found.line(link.labels, frame),
+            "edges": lambda: self._edges(link, frame),
+            "axis": lambda: frame.axis or 0,
+            "at": lambda: frame.at,
+        }
+        return {name: value for name in sorted(wanted & known.keys()) if (value := known[name]()) is not None}
+
+    def _edges(self, link: Link, frame: Frame) -> EdgeMap | None:
+        kept = self._session.result(link.key).prediction
+        if kept is None:
+            return None
+        return EdgeMap(kept, frame.key, int(link.labels.selected_label) if link.classes else 0)
+
+    def _chosen(
+        self,
+        name: str,
+        tool: Tool,
+        link: Link,
+        frame: Frame,
+        ids: Sequence[int],
+        filled: Mapping[str, Any],
+        *,
+        at_pointer: bool,
+    ) -> list[int]:
+        if tool.needs == "none":
+            return []
+        line, lasso = filled.get("line"), self.drawings.outline(link.labels, frame)
+        if line is not None and len(ids) != 1:
+            return [under_line(frame.labels, line)]
+        if lasso is not None and name != "split":
+            return enclosed(frame.labels, lasso)
+        if not ids and at_pointer and tool.needs != "any":
+            below = view.under_pointer(self._viewer, link.labels)
+            return [below] if below else []
+        return list(ids)
+
+    # ------------------------------------------------------------ drawing and looking
 
     def draw_cut(self) -> None:
         """Let the user draw a line through an object."""
-        view.add_shapes(self._viewer, self._results.need().labels, CUTS, "add_line")
+        self.drawings.start(self._results.need().labels, DRAWING, "add_path")
+
+    def draw_outline(self) -> None:
+        """Let the user draw an outline: of a new object, or around objects."""
+        self.drawings.start(self._results.need().labels, DRAWING, "add_polygon_lasso")
+
+    def place_seeds(self) -> None:
+        """Let the user place points."""
+        self.drawings.start(self._results.need().labels, SEEDS, "add")
 
     def draw_region(self) -> None:
         """Let the user draw rectangles."""
-        view.add_shapes(self._viewer, self._results.need().labels, REGIONS, "add_rectangle")
+        self.drawings.start(self._results.need().labels, REGIONS, "add_rectangle")
 
     def go_to(self, label: int) -> None:
         """Show an object and make its label the one that the brush paints."""
         link = self._results.need()
-        array = layers.labels_array(link.labels)
-        voxel = middle_of(array, label)
+        voxel = middle_of(layers.labels_array(link.labels), label)
         if voxel is not None:
             view.go_to(self._viewer, link.labels, voxel)
             link.labels.selected_label = label
 
-    # ------------------------------------------------------------ what is drawn
 
-    def _frame(self, link: Link) -> tuple[NDArray[np.integer[Any]], tuple[int, ...]]:
-        """Give the labels that a tool works on: those of the shown time point."""
-        array = layers.labels_array(link.labels)
-        if "T" not in link.image.axes:
-            return array, ()
-        axes = layers.labels_axes(link.labels, link.image.label_axes)
-        time = view.position(self._viewer, link.labels)[axes.index("T")]
-        return array[time], (time,)
-
-    def _drawing(self, name: str) -> Shapes | None:
-        return view.named(self._viewer, name)
-
-    def _line(self, link: Link, shapes: Shapes, skip: int) -> NDArray[np.float64]:
-        return view.drawn(self._viewer, shapes, link.labels)[-1][:, skip:]
-
-    def _boxes(self, link: Link) -> list[Box]:
-        shapes = self._drawing(REGIONS)
-        shape = layers.labels_array(link.labels).shape
-        if shapes is not None and len(shapes.data):
-            boxes = [view.drawn_box(v, shape) for v in view.drawn(self._viewer, shapes, link.labels)]
-            inside = [box for box in boxes if box is not None]
-            if not inside:
-                raise UserError("The rectangles lie outside the labels.", "Draw them on the image.")
-            return inside
-        axes = layers.labels_axes(link.labels, link.image.label_axes)
-        return [view.view_box(self._viewer, link.labels, axes)]
-
-    def _used(self, boxes: list[Box]) -> int:
-        shapes = self._drawing(REGIONS)
-        if shapes is not None:
-            view.clear_shapes(shapes)
-        return len(boxes)
-
-
-def under_line(labels: NDArray[np.integer[Any]], line: NDArray[np.float64]) -> int:
-    """Find the object that most of a line lies on.
-
-    Parameters
-    ----------
-    labels : integer array
-        Of one time point.
-    line : (N, labels.ndim) float, voxels
-        The vertices of the line.
-
-    Raises
-    ------
-    UserError
-        When it lies on none.
-    """
-    steps = int(np.abs(np.diff(line, axis=0)).max()) + 1
-    points = np.concatenate([np.linspace(a, b, steps + 1) for a, b in itertools.pairwise(line)])
-    where = np.clip(np.rint(points), 0, np.array(labels.shape) - 1).astype(int)
-    found = labels[tuple(where.T)]
-    found = found[found > 0]
-    if not found.size:
-        raise UserError("The line crosses no object.", "Draw it through the object that is to be split.")
-    ids, counts = np.unique(found, return_counts=True)
-    return int(ids[counts.argmax()])
+def _names(labels: NDArray[np.integer[Any]], edit: LabelEdit) -> dict[int, int]:
+    """Say which object gets which id."""
+    before, after = np.asarray(labels[edit.box])[edit.mask], edit.new_values()
+    old, first = np.unique(before, return_index=True)
+    return dict(zip(old.tolist(), after[first].tolist(), strict=True))
 
 
 def middle_of(labels: NDArray[np.integer[Any]], label: int) -> tuple[float, ...] | None:
     """Find the voxel of an object that is nearest to its centre; None where it is not there."""
-    where = np.argwhere(labels == label)
-    if not len(where):
+    try:
+        found = find(labels, [label])
+    except UserError:
         return None
-    nearest = np.square(where - where.mean(axis=0)).sum(axis=1).argmin()
-    return tuple(float(v) for v in where[nearest])
+    where = np.argwhere(found.mask)
+    nearest = where[np.square(where - where.mean(axis=0)).sum(axis=1).argmin()]
+    return tuple(float(at + part.start) for at, part in zip(nearest, found.box, strict=True))

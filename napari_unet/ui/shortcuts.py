@@ -1,4 +1,4 @@
-"""The keys of our tools, bound on our labels layers only; none of them is one of napari's own."""
+"""The keys of our tools, bound on our labels and drawing layers only; on labels none of them is one of napari's own."""
 
 from __future__ import annotations
 
@@ -8,34 +8,35 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 
+from napari_unet.core.edits import EDITS
 from napari_unet.ui.qt import QShortcut
 
 if TYPE_CHECKING:
-    from napari.layers import Labels
+    from napari.layers import Layer
     from qtpy.QtWidgets import QWidget
 
 KEYS = {
     "accept": "A",
     "next": "N",
     "previous": "Shift-N",
-    "merge": "G",
-    "split": "S",
-    "delete": "D",
     "pick": "K",
+    "cut": "T",
+    "outline": "Shift-O",
     "done": "Shift-D",
     "background": "Shift-G",
     "undo": "Control-Z",
     "redo": "Control-Shift-Z",
+    **{name: tool.key for name, tool in EDITS.items() if tool.key},
 }
-"""Undo and redo replace napari's on our layers: they take back one step of the whole dock, strokes included."""
+"""By name of a button. Undo and redo replace napari's on our layers: one step of the whole dock, strokes included."""
 
 
-def bind(layer: Labels, actions: Mapping[str, Callable[[], object]]) -> None:
-    """Bind the keys on one labels layer.
+def bind(layer: Layer, actions: Mapping[str, Callable[[], object]]) -> None:
+    """Bind the keys on one of our layers.
 
     Parameters
     ----------
-    layer : napari Labels layer
+    layer : napari layer
         Its own key map gets the keys; other layers keep napari's.
     actions : mapping of str to callable
         By names in `KEYS`.
@@ -57,8 +58,8 @@ def qt_name(name: str) -> str:
     return KEYS[name].replace("Control", "Ctrl").replace("-", "+")
 
 
-def _ignoring_layer(action: Callable[[], object]) -> Callable[[Labels], None]:
-    def pressed(layer: Labels) -> None:
+def _ignoring_layer(action: Callable[[], object]) -> Callable[[Layer], None]:
+    def pressed(layer: Layer) -> None:
         action()
 
     return pressed
@@ -66,4 +67,4 @@ def _ignoring_layer(action: Callable[[], object]) -> Callable[[Labels], None]:
 
 def with_key(tooltip: str, name: str) -> str:
     """Add a tool's key to its tooltip."""
-    return f"{tooltip}\nKey on the labels layer and in this tab: {qt_name(name)}"
+    return f"{tooltip}\nKey in the picture and in this tab: {qt_name(name)}"

@@ -10,10 +10,10 @@ import numpy as np
 from napari_unet.ui.layers import channel_axis, transform_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from napari.layers import Image as ImageLayer
-    from napari.layers import Labels, Layer, Shapes
+    from napari.layers import Labels, Layer, Points, Shapes
     from napari.viewer import Viewer
     from numpy.typing import NDArray
 
@@ -74,6 +74,11 @@ def view_box(viewer: Viewer, layer: Labels | ImageLayer, axes: str) -> Box:
     )
 
 
+def shape_of(box: Box) -> tuple[int, ...]:
+    """Give the lengths of a box."""
+    return tuple(part.stop - part.start for part in box)
+
+
 def _shown(viewer: Viewer, layer: Layer) -> set[int]:
     return {axis - (viewer.dims.ndim - layer.ndim) for axis in viewer.dims.displayed}
 
@@ -123,17 +128,28 @@ def add_shapes(viewer: Viewer, labels: Labels, name: str, mode: str) -> Shapes:
     return layer
 
 
-def drawn(viewer: Viewer, shapes: Shapes, labels: Labels) -> list[NDArray[np.float64]]:
-    """Give the vertices of each shape in voxels of a labels layer.
+def add_points(viewer: Viewer, labels: Labels, name: str, mode: str) -> Points:
+    """Add (or find) a points layer on the grid of a labels layer, in a drawing mode."""
+    layer = named(viewer, name)
+    if layer is None:
+        grid = transform_of(labels, list(range(labels.ndim)))
+        layer = viewer.add_points(None, ndim=labels.ndim, name=name, size=5, **grid)
+    layer.mode = mode
+    viewer.layers.selection.active = layer
+    return layer
+
+
+def drawn(viewer: Viewer, layer: Layer, labels: Labels, shapes: Sequence[Any]) -> list[NDArray[np.float64]]:
+    """Give the vertices of each shape of a drawing layer in voxels of a labels layer.
 
     Returns
     -------
     list of (N, labels.ndim) float
     """
     found = []
-    for vertices in shapes.data:
+    for vertices in shapes:
         world = np.tile(np.asarray(viewer.dims.point, dtype=float), (len(vertices), 1))
-        world[:, -shapes.ndim :] = [shapes.data_to_world(v) for v in vertices]
+        world[:, -layer.ndim :] = [layer.data_to_world(v) for v in vertices]
         voxels = np.array([labels.world_to_data(w) for w in world])
         channel = channel_axis(labels)
         found.append(voxels if channel is None else np.delete(voxels, channel, axis=1))
@@ -165,7 +181,28 @@ def on_click(layer: Labels, call: Callable[[int], None]) -> Callable[[], None]:
     return lambda: layer.mouse_drag_callbacks.remove(_on_click)
 
 
-def clear_shapes(shapes: Shapes) -> None:
-    """Take all shapes of a drawing layer away once they have been used."""
-    shapes.selected_data = set(range(len(shapes.data)))
-    shapes.remove_selected()
+def clear_drawing(layer: Shapes | Points) -> None:
+    """Take all shapes or points of a drawing layer away."""
+    layer.selected_data = set(range(len(layer.data)))
+    layer.remove_selected()
+
+
+def under_pointer(viewer: Viewer, layer: Labels) -> int:
+    """Give the label under the mouse pointer; 0 is the background."""
+    cursor = viewer.cursor
+    shown = list(viewer.dims.displayed[-layer.ndim :])
+    value = layer.get_value(
+        cursor.position, view_direction=getattr(cursor, "_view_direction", None), dims_displayed=shown, world=True
+    )
+    return int(value or 0)
+
+
+def step_to(viewer: Viewer, layer: Labels, axis: int, at: int) -> None:
+    """Move the slider of one axis of a labels layer (counted without the channel axis) to a voxel."""
+    channel = channel_axis(layer)
+    axis += channel is not None and axis >= channel
+    voxel = list(position(viewer, layer))
+    voxel[axis] = at
+    of_viewer = axis + viewer.dims.ndim - layer.ndim
+    if of_viewer not in viewer.dims.displayed:
+        viewer.dims.set_point(of_viewer, layer.data_to_world(voxel)[axis])

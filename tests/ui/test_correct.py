@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from napari_unet.ui import layers, shortcuts, view
-from napari_unet.ui.corrector import CUTS, REGIONS, middle_of, under_line
+from napari_unet.ui.corrector import middle_of
+from napari_unet.ui.drawings import DRAWING, REGIONS, under_line
 from napari_unet.ui.object_table import ObjectTable, rows_of
 from tests.ui.conftest import press, squares
 
@@ -78,7 +79,7 @@ def test_split_when_a_line_is_drawn_then_the_object_under_it_is_cut(
     viewer: Viewer, segmented: UNetWidget, tab: CorrectTab
 ) -> None:
     tab.buttons["cut"].click()
-    shapes = view.named(viewer, CUTS)
+    shapes = view.named(viewer, DRAWING)
     assert shapes is viewer.layers.selection.active
     shapes.add_lines(np.array([[0.0, 5.5], [12.0, 5.5]]))
     tab.table.clearSelection()

@@ -32,10 +32,10 @@ EDITS: dict[str, Tool] = {
     "convex_hull": Tool(convex_hull, "Convex hull", "Shift-H"),
     "keep_largest": Tool(keep_largest, "Largest part", "Y"),
     "separate": Tool(separate, "Separate", "Shift-Y", no_classes=_ONE_CLASS),
-    "interpolate": Tool(interpolate, "Interpolate", "I", steps=True),
-    "copy_on": Tool(copy_on, "Copy on", "C", steps=True),
+    "interpolate": Tool(interpolate, "Interpolate", "I", span="steps"),
+    "copy_on": Tool(copy_on, "Copy on", "C", span="steps"),
     "relabel": Tool(relabel, "Relabel", "R", needs="one", no_classes="Its number says which class it is."),
-    "renumber": Tool(renumber, "Renumber", needs="none", no_classes="A number says which class it is."),
+    "renumber": Tool(renumber, "Renumber", needs="none", span="all", no_classes="A number says which class it is."),
     "remove_small": Tool(remove_small, "Small ones", needs="any", no_classes="Use Largest part to remove specks."),
     "clear_border": Tool(clear_border, "Border ones", needs="any", no_classes="A class need not end inside the image."),
 }

@@ -36,6 +36,9 @@ Reach = Annotated[float, asks("Distance", "How far the boundary moves.", min=0.1
 Needs = Literal["one", "some", "any", "none"]
 """How many objects have to be selected: exactly one, one or more, none or more (none is all of them), none at all."""
 
+Span = Literal["chosen", "steps", "all"]
+"""What of the labels a tool is given."""
+
 
 @dataclass(frozen=True)
 class Tool:
@@ -53,8 +56,9 @@ class Tool:
         How many objects have to be selected.
     no_classes : str
         Why it makes no sense where labels are classes; empty where it does.
-    steps : bool
-        It goes from slice to slice: it gets the whole stack and the axis that is not shown.
+    span : str
+        What it is given: the objects in the shown slice or in the stack, as the user chose; the whole stack or series,
+        with the axis from slice to slice; or all labels.
     """
 
     edit: EditFunction
@@ -62,7 +66,7 @@ class Tool:
     key: str = ""
     needs: Needs = "some"
     no_classes: str = ""
-    steps: bool = False
+    span: Span = "chosen"
 
     def __call__(self, *args: Any, **parameters: Any) -> LabelEdit:
         """Do what the function does."""

@@ -1,0 +1,162 @@
+"""What the user draws for the tools: lines, outlines, seeds and rectangles, on layers of their own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.tiles import bounding_box
+from napari_unet.core.edits.drawing import draw_outline, flat_axis
+from napari_unet.core.edits.find import find
+from napari_unet.ui import layers, view
+
+if TYPE_CHECKING:
+    from napari.layers import Labels, Layer
+    from napari.viewer import Viewer
+    from numpy.typing import NDArray
+
+    from napari_unet.ui.frame import Frame
+
+DRAWING, SEEDS, REGIONS = "U-Net drawing", "U-Net seeds", "U-Net regions"
+LINES = ("line", "path")
+MOST = 0.5  # an object is meant by an outline that encloses more of it than this
+Points = Any  # (N, axes of the frame) float, voxels
+
+
+class Drawings:
+    """Find what is drawn, in voxels of the labels.
+
+    Parameters
+    ----------
+    viewer : napari Viewer
+        Its layers are drawn on.
+    """
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self.on_start: Callable[[Layer], None] = lambda layer: None
+        """Gets each layer that is to be drawn on, to bind keys to it."""
+
+    def start(self, labels: Labels, name: str, mode: str) -> None:
+        """Let the user draw on a layer; `mode` is one of napari's."""
+        add = view.add_points if name == SEEDS else view.add_shapes
+        self.on_start(add(self._viewer, labels, name, mode))
+
+    def line(self, labels: Labels, frame: Frame) -> Points | None:
+        """Give the line drawn last; None without one."""
+        return self._last(labels, frame, LINES)
+
+    def outline(self, labels: Labels, frame: Frame) -> Points | None:
+        """Give the outline drawn last, of any closed kind; None without one."""
+        return self._last(labels, frame, ("polygon", "rectangle", "ellipse"))
+
+    def seeds(self, labels: Labels, frame: Frame) -> Points | None:
+        """Give the points that were placed; None without any."""
+        layer = view.named(self._viewer, SEEDS)
+        if layer is None or not len(layer.data):
+            return None
+        return frame.flat(np.concatenate(view.drawn(self._viewer, layer, labels, [layer.data])))
+
+    def boxes(self, labels: Labels) -> list[view.Box]:
+        """Give the boxes of the drawn rectangles.
+
+        Raises
+        ------
+        UserError
+            When all of them lie outside the labels.
+        """
+        shapes = view.named(self._viewer, REGIONS)
+        if shapes is None or not len(shapes.data):
+            return []
+        channel = layers.channel_axis(labels)
+        shape = tuple(n for at, n in enumerate(labels.data.shape) if at != channel)
+        found = [view.drawn_box(v, shape) for v in view.drawn(self._viewer, shapes, labels, shapes.data)]
+        inside = [box for box in found if box is not None]
+        if not inside:
+            raise UserError("The rectangles lie outside the labels.", "Draw them on the image.")
+        return inside
+
+    def clear(self, *names: str) -> None:
+        """Take away what was drawn, once it has been used."""
+        for name in names:
+            layer = view.named(self._viewer, name)
+            if layer is not None and len(layer.data):
+                view.clear_drawing(layer)
+
+    def _last(self, labels: Labels, frame: Frame, kinds: tuple[str, ...]) -> Points | None:
+        shapes = view.named(self._viewer, DRAWING)
+        if shapes is None:
+            return None
+        wanted = [data for data, kind in zip(shapes.data, shapes.shape_type, strict=True) if kind in kinds]
+        return frame.flat(view.drawn(self._viewer, shapes, labels, wanted[-1:])[0]) if wanted else None
+
+
+def under_line(labels: NDArray[np.integer[Any]], line: NDArray[np.float64]) -> int:
+    """Find the object that most of a line lies on.
+
+    Parameters
+    ----------
+    labels : integer array
+        Of one time point.
+    line : (N, labels.ndim) float, voxels
+        The vertices of the line.
+
+    Raises
+    ------
+    UserError
+        When it lies on none.
+    """
+    steps = int(np.abs(np.diff(line, axis=0)).max()) + 1
+    points = np.concatenate([np.linspace(a, b, steps + 1) for a, b in itertools.pairwise(line)])
+    where = np.clip(np.rint(points), 0, np.array(labels.shape) - 1).astype(int)
+    low, high = where.min(axis=0), where.max(axis=0) + 1
+    part = np.asarray(labels[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))])
+    found = part[tuple((where - low).T)]
+    found = found[found > 0]
+    if not found.size:
+        raise UserError("The line crosses no object.", "Draw it through the object that is to be split.")
+    ids, counts = np.unique(found, return_counts=True)
+    return int(ids[counts.argmax()])
+
+
+def enclosed(labels: NDArray[np.integer[Any]], outline: NDArray[np.float64]) -> list[int]:
+    """Find the objects of which an outline encloses more than half, in the plane it is drawn in.
+
+    Parameters
+    ----------
+    labels : integer array, 2D or 3D
+        Of one time point.
+    outline : (N, labels.ndim) float, voxels
+        Its corners.
+
+    Raises
+    ------
+    UserError
+        When it encloses none.
+    """
+    plane = labels
+    if labels.ndim == 3:
+        axis = flat_axis(outline)
+        at = int(np.clip(np.rint(outline[:, axis].mean()), 0, labels.shape[axis] - 1))
+        plane = np.asarray(labels[(slice(None),) * axis + (at,)])
+        outline = np.delete(outline, axis, axis=1)
+    plane = np.asarray(plane)
+    mask = draw_outline(outline, plane.shape)
+    box = bounding_box(mask)
+    ids, n_inside = np.unique(plane[box][mask[box]], return_counts=True)
+    inside = dict(zip(ids.tolist(), n_inside.tolist(), strict=True))
+    inside.pop(0, None)
+    whole = _sizes(plane, list(inside)) if inside else {}
+    found = [one for one, n in inside.items() if n > MOST * whole[one]]
+    if not found:
+        raise UserError("The outline encloses no object.", "Draw it around the objects.")
+    return found
+
+
+def _sizes(plane: NDArray[np.integer[Any]], ids: list[int]) -> dict[int, int]:
+    there, counts = np.unique(find(plane, ids).labels, return_counts=True)
+    return dict(zip(there.tolist(), counts.tolist(), strict=True))
