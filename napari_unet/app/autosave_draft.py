@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_unet.app.annotations import Corrections, checked_box
+from napari_unet.app.large import crop
 from napari_unet.app.result import Result
 from napari_unet.core.base.errors import ReadError, UserError
 from napari_unet.core.store.journal_writer import newest_revision
 
 if TYPE_CHECKING:
-    from napari_unet.app.annotations import Labels
+    from napari_unet.app.annotations import Box, Labels
     from napari_unet.core.base.image import Image
     from napari_unet.core.store.autosave import ImageId, Saved
     from napari_unet.core.store.journal import Arrays, Revision
@@ -62,26 +63,36 @@ class Restored:
         Names of the classes 1..K; empty for objects.
     title : str
         The name of the layer.
+    box : Box or None
+        Of a large image, the part that the labels are of; `result.image` is that part.
     """
 
     labels: Labels = field(repr=False)
     result: Result
     classes: tuple[str, ...] = ()
     title: str = ""
+    box: Box | None = None
 
 
-def take_draft(image: ImageId, labels: Labels, result: Result, classes: Sequence[str] = (), title: str = "") -> Draft:
+def take_draft(
+    image: ImageId,
+    labels: Labels,
+    result: Result,
+    classes: Sequence[str] = (),
+    title: str = "",
+    box: Box | None = None,
+) -> Draft:
     """Copy what is to be saved; the user may go on painting.
 
     Parameters
     ----------
     image : ImageId
-        Of the image that the labels belong to.
+        Of the image that the labels belong to, the whole where they are of a part.
     labels : integer array
         The layer's array; copied.
     result : Result
         What is kept for the layer.
-    classes, title
+    classes, title, box
         As in `Restored`.
     """
     c = result.corrections
@@ -90,11 +101,12 @@ def take_draft(image: ImageId, labels: Labels, result: Result, classes: Sequence
     state = {
         "version": VERSION,
         "title": title,
+        "box": None if box is None else _bounds(box),
         "model": result.model,
         "semantic": c.semantic,
         "classes": list(classes),
         **{name: sorted(getattr(c, name)) for name in SETS},
-        "done": [[[part.start, part.stop] for part in box] for box in c.done],
+        "done": [_bounds(one) for one in c.done],
         "confidence": {str(one): round(value, 6) for one, value in result.confidence.items()},
     }
     counts = {"accepted": len(c.accepted), "unsure": len(c.unsure), "done": len(c.done)}
@@ -123,7 +135,7 @@ def restore(revision: Revision, image: Image) -> Restored:
     revision : Revision
         With its arrays.
     image : Image
-        That the labels belong to.
+        That the labels belong to, whole.
 
     Raises
     ------
@@ -139,6 +151,8 @@ def restore(revision: Revision, image: Image) -> Restored:
             "Open them with the version of napari-unet that saved them.",
         )
     try:
+        box = None if state["box"] is None else checked_box(_slices(state["box"]), image.label_shape)
+        image = image if box is None else crop(image, box)
         labels, predicted = arrays["labels"], arrays["predicted"]
         shapes = {array.shape for array in arrays.values()}
         if shapes != {image.label_shape}:
@@ -157,11 +171,19 @@ def restore(revision: Revision, image: Image) -> Restored:
             edited=edited,
             background=masks.get("background"),
             painted=masks.get("painted"),
-            done=tuple(checked_box(tuple(slice(*part) for part in box), labels.shape) for box in state["done"]),
+            done=tuple(checked_box(_slices(one), labels.shape) for one in state["done"]),
             semantic=bool(state["semantic"]),
         )
         sure = {int(one): float(value) for one, value in state["confidence"].items()}
         result = Result(image, corrections, None, str(state["model"]), sure)
-        return Restored(labels, result, tuple(str(name) for name in state["classes"]), str(state["title"]))
+        return Restored(labels, result, tuple(str(name) for name in state["classes"]), str(state["title"]), box)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ReadError(f"The saved labels cannot be read: {error}.", "Please report it; the file is kept.") from error
+
+
+def _bounds(box: Box) -> list[list[int]]:
+    return [[int(part.start), int(part.stop)] for part in box]
+
+
+def _slices(bounds: Sequence[tuple[int, int]]) -> Box:
+    return tuple(slice(int(start), int(stop)) for start, stop in bounds)

@@ -70,6 +70,11 @@ def training_sets_folder() -> Path:
     return library_root() / "training_sets"
 
 
+def autosave_folder() -> Path:
+    """Give the folder in which the labels of open windows are saved by themselves."""
+    return library_root() / "autosave"
+
+
 def results_folder() -> Path:
     """Give the folder of the labels of images that are too large for the memory."""
     return library_root() / "results"

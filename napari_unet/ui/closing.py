@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from napari.viewer import Viewer
 
+    from napari_unet.app.autosave import Autosaver
+    from napari_unet.app.autosave_work import Status as AutosaveStatus
     from napari_unet.app.jobs import Job, JobState
     from napari_unet.app.session import Session
     from napari_unet.ui.thread_runner import ThreadRunner
@@ -55,6 +57,34 @@ class CloseQuestion:
             number = self._ids.pop(job)
             if update is not None:
                 update(number, _ENDS.get(job.state.value, Status.CANCELLED))
+
+
+class UnsavedQuestion:
+    """Put labels that cannot be saved on napari's list of tasks, so that closing the window asks first.
+
+    Parameters
+    ----------
+    viewer : napari Viewer
+        Its window keeps the list; without a window nothing is asked.
+    saver : Autosaver
+        Its status is followed.
+    """
+
+    def __init__(self, viewer: Viewer, saver: Autosaver) -> None:
+        self._viewer = viewer
+        self._id: uuid.UUID | None = None
+        saver.status_changed.connect(self._on_status)
+
+    def _on_status(self, status: AutosaveStatus) -> None:
+        window = getattr(self._viewer, "window", None)
+        register = getattr(window, "_register_task_status", None)
+        update = getattr(window, "_update_task_status", None)
+        is_unsaved = status.kind in ("failed", "held")
+        if is_unsaved and self._id is None and register is not None:
+            self._id = register("napari-unet", Status.BUSY, "Labels are not saved", cancel_callback=lambda: True)
+        elif not is_unsaved and status.kind != "waiting" and self._id is not None and update is not None:
+            update(self._id, Status.COMPLETED)
+            self._id = None
 
 
 def _true_after(call: Callable[[], None]) -> Callable[[], bool]:
