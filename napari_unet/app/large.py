@@ -20,7 +20,6 @@ from napari_unet.core.base.files import sha256
 from napari_unet.core.base.lazy import rearrange
 from napari_unet.core.base.options import LargeOptions, SegmentOptions
 from napari_unet.core.base.progress import Progress, Report, within
-from napari_unet.core.io import read_image
 from napari_unet.core.store.spec import check_can_segment
 
 if TYPE_CHECKING:
@@ -208,6 +207,8 @@ def opener(image: Image) -> Callable[[], Image]:
     UserError
         When the image lies in no file, or its file gives something else.
     """
+    from napari_unet.core.io import read_image  # slow to load, and the dock opens without it
+
     for axes in (None, image.axes) if image.source else ():
         make = partial(read_image, image.source, axes, image.voxel_size)
         try:

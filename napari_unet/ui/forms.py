@@ -93,6 +93,13 @@ class OptionsForm(QWidget, Generic[Options]):
             name.setToolTip(widget.toolTip())
             self._first.insertRow(0, name, widget)
 
+    def put_last(self, widget: QWidget) -> None:
+        """Put a widget of another kind below the advanced options, folded away with them."""
+        content = None if self.fold is None else self.fold.content()
+        rows = None if content is None else content.layout()
+        if isinstance(rows, QFormLayout):
+            rows.addRow(widget)
+
     def value(self) -> Options:
         """Give the options as they stand.
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.transforms import Affine
 
+from napari_unet.app import large, streaming
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.image import AXES, SPATIAL_AXES, Image
-from napari_unet.core.base.lazy import rearrange
+from napari_unet.core.base.lazy import is_lazy, rearrange
+from napari_unet.ui import stored_axes
+from napari_unet.ui.disk_labels import DiskLabels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,12 +53,14 @@ def unwrapped(viewer: Viewer) -> Viewer:
 
 
 def read_axes(layer: ImageLayer) -> str | None:
-    """Read the axes from the layer's axis labels; None where they do not say it."""
+    """Read the axes from the layer's axis labels, else from its zarr store; None where neither says it."""
     if layer.ndim == 2:
         return "YX"
     letters = [_NAMES.get(str(name).strip().lower(), "?") for name in layer.axis_labels]
-    axes = "".join(letters)
-    return axes if axes in axes_choices(layer) else None
+    for axes in ("".join(letters), stored_axes.axes_of(layer)):
+        if axes in axes_choices(layer):
+            return axes
+    return None
 
 
 def axes_choices(layer: ImageLayer) -> tuple[str, ...]:
@@ -64,7 +70,7 @@ def axes_choices(layer: ImageLayer) -> tuple[str, ...]:
 
 
 def read_voxel_size(layer: ImageLayer, axes: str) -> tuple[float, ...] | None:
-    """Read the voxel size in µm from scale, affine and units; None where a unit is not a length."""
+    """Read the voxel size in µm from scale, affine and units; from the zarr store where a unit is not a length."""
     linear = np.asarray(layer.affine.affine_matrix)[:-1, :-1] * np.asarray(layer.scale)
     lengths = np.linalg.norm(linear, axis=0)
     sizes = []
@@ -73,7 +79,7 @@ def read_voxel_size(layer: ImageLayer, axes: str) -> tuple[float, ...] | None:
             continue
         unit = layer.units[at]
         if not unit.is_compatible_with("micrometer"):
-            return None
+            return stored_axes.voxel_size_of(layer, axes)
         sizes.append(float(lengths[at] * (1 * unit).to("micrometer").magnitude))
     return tuple(sizes)
 
@@ -139,7 +145,15 @@ def is_preview(layer: Layer) -> bool:
 # ---------------------------------------------------------------- labels layers
 
 
-def add_labels(viewer: Viewer, layer: ImageLayer, axes: str, labels: NDArray[np.int32], name: str) -> Labels:
+def add_labels(
+    viewer: Viewer,
+    layer: ImageLayer,
+    axes: str,
+    labels: Any,
+    name: str,
+    *,
+    at: tuple[int, ...] | None = None,
+) -> Labels:
     """Show labels on the grid of an image layer.
 
     Parameters
@@ -150,20 +164,25 @@ def add_labels(viewer: Viewer, layer: ImageLayer, axes: str, labels: NDArray[np.
         Gives scale, translate, rotation, shear, affine, units and axis labels.
     axes : str
         The axes of `layer`, in its order.
-    labels : (T, Z, Y, X as the image has them) int32
-        Becomes the layer's array, not copied.
+    labels : (T, Z, Y, X as the image has them) int32, in memory or stored; or a list of stored ones
+        Becomes the layer's array, not copied; a list is shown as a pyramid, which cannot be painted.
     name : str
         The name of the layer.
+    at : tuple of int or None
+        Where the labels begin, in voxels of the image, where they are those of a part of it.
     """
-    keep, data = list(range(layer.ndim)), labels
+    keep = list(range(layer.ndim))
     channel = -1 if layer.rgb else axes.find("C")
     if channel == 0:
         keep.remove(0)
-    elif channel > 0:
-        data = np.expand_dims(labels, channel)
     transform = transform_of(layer, keep)
+    if at is not None:
+        corner = at if channel <= 0 else (*at[:channel], 0, *at[channel:])
+        transform["translate"] = _moved(transform, corner)
     if channel > 0:
         _spread(transform, channel, layer.data.shape[channel])
+    levels = [_shown(one, channel) for one in (labels if isinstance(labels, list) else [labels])]
+    data = levels if len(levels) > 1 else levels[0]
     made = viewer.add_labels(data, name=name, **transform)
     made.metadata[KEY] = {"channel_axis": channel if channel > 0 else None}
     return made
@@ -184,6 +203,19 @@ def transform_of(layer: Labels | ImageLayer, keep: list[int]) -> dict[str, Any]:
         "units": [layer.units[i] for i in keep],
         "axis_labels": [layer.axis_labels[i] for i in keep],
     }
+
+
+def _moved(transform: dict[str, Any], corner: tuple[int, ...]) -> NDArray[np.float64]:
+    """Give the translation that brings the voxel 0 to where the voxel `corner` was."""
+    way = Affine(**{name: transform[name] for name in ("scale", "translate", "rotate", "shear")})
+    return np.asarray(way(corner), dtype=float)
+
+
+def _shown(labels: Any, channel: int) -> Any:
+    """Give labels the axis that stands for the image's channels, where those stand inside; nothing is read."""
+    if is_lazy(labels):
+        return DiskLabels(labels, channel if channel > 0 else None)
+    return np.expand_dims(labels, channel) if channel > 0 else labels
 
 
 def _spread(transform: dict[str, Any], axis: int, n_channels: int) -> None:
@@ -211,9 +243,22 @@ def labels_axes(layer: Labels, label_axes: str) -> str:
 
 
 def labels_array(layer: Labels) -> NDArray[np.integer[Any]]:
-    """Give the array of a labels layer, without the channel axis that is there for display only (a view)."""
+    """Give the array of a labels layer, without the channel axis that is there for display only.
+
+    Returns
+    -------
+    array of int
+        A view; of a stored array a copy, to be looked at only.
+
+    Raises
+    ------
+    UserError
+        When it is stored and does not fit the memory.
+    """
     channel = channel_axis(layer)
-    data: NDArray[np.integer[Any]] = layer.data
+    if is_lazy(layer.data) and streaming.is_too_large(layer.data.shape):
+        raise UserError(f"The labels '{layer.name}' {large.TOO_LARGE}.", "They can be painted where they are.")
+    data: NDArray[np.integer[Any]] = np.asarray(layer.data)
     return data if channel is None else data[(slice(None),) * channel + (0,)]
 
 
@@ -263,7 +308,9 @@ def _write(layer: Labels, where: tuple[NDArray[np.intp], ...], values: NDArray[n
 
 def fits(layer: Labels, shape: tuple[int, ...]) -> bool:
     """Tell whether a labels layer has the shape that labels of an image have."""
-    return not layer.multiscale and labels_array(layer).shape == shape
+    channel = channel_axis(layer)
+    own = tuple(n for at, n in enumerate(layer.data.shape) if at != channel)
+    return not layer.multiscale and own == shape
 
 
 def on_paint(layer: Labels, call: Callable[[], None]) -> Callable[[], None]:

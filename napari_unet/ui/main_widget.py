@@ -13,6 +13,7 @@ from napari_unet.ui.closing import CloseQuestion, ShutDown
 from napari_unet.ui.correct_tab import CorrectTab
 from napari_unet.ui.device_line import DeviceLine
 from napari_unet.ui.job_panel import JobPanel
+from napari_unet.ui.large_results import LargeResults
 from napari_unet.ui.models_tab import ModelsTab
 from napari_unet.ui.results import Results
 from napari_unet.ui.segment_tab import SegmentTab, topic_of
@@ -56,7 +57,8 @@ class UNetWidget(QWidget):
         self.model.setWordWrap(True)
         self.model.setToolTip("The model in use. Choose another one in the Segment or Models tab.")
         self.job = JobPanel(self.session.jobs)
-        self.segment = SegmentTab(self.workspace, self.results, self.session)
+        self.large_results = LargeResults(self.workspace, self.session)
+        self.segment = SegmentTab(self.workspace, self.results, self.session, self.large_results)
         self.correct = CorrectTab(self.workspace, self.results, self.session)
         self.train = TrainTab(self.workspace, self.results, self.session, self.device)
         self.models = ModelsTab(self.session)
@@ -80,7 +82,10 @@ class UNetWidget(QWidget):
         self.workspace.image_removed.connect(self._on_image_removed)
         self._on_model(self.session.model or "")
         self.shut_down = ShutDown(
-            self.session, self._threads, self.device.wait, (self.workspace, self.results, self.correct)
+            self.session,
+            self._threads,
+            self.device.wait,
+            (self.workspace, self.results, self.large_results, self.correct),
         )
         self.destroyed.connect(self.shut_down)
 

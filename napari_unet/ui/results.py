@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
+from napari_unet.app import large
 from napari_unet.app.history import CallStep
 from napari_unet.core.base.errors import UserError
 from napari_unet.ui import layers
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
     from numpy.typing import NDArray
 
+    from napari_unet.app.annotations import Box
     from napari_unet.app.commands import SegmentResult
     from napari_unet.app.session import Session
     from napari_unet.core.base.image import Image
@@ -35,13 +37,17 @@ SETTLE_MS = 150  # after the last stroke, so that tables are not counted anew wh
 
 @dataclass(frozen=True)
 class Link:
-    """Join one labels layer with one image and with the session's result of the same key."""
+    """Join one labels layer with one image and with the session's result of the same key.
+
+    Of a large image `image` is a part, which lies in its `box`: one slice for each axis of the labels.
+    """
 
     key: str
     image_id: Hashable
     labels: Labels
     image: Image
     classes: tuple[str, ...] = ()
+    box: Box | None = None
 
 
 class Results(QObject):
@@ -96,6 +102,8 @@ class Results(QObject):
             When there is none.
         """
         if self.current is None:
+            if self._workspace.layer is not None:
+                large.check_small(self._workspace.image(), "its labels are painted with napari's brush only")
             raise UserError("There are no labels to correct.", "Segment the image first, or use your own labels layer.")
         return self.current
 
@@ -113,7 +121,7 @@ class Results(QObject):
 
     # ------------------------------------------------------------ results
 
-    def show(self, layer: ImageLayer, image: Image, axes: str, result: SegmentResult) -> Link:
+    def show(self, layer: ImageLayer, image: Image, axes: str, result: SegmentResult, box: Box | None = None) -> Link:
         """Show a segmentation: merged into the image's labels, or on a new layer; one undo step if merged.
 
         Parameters
@@ -126,18 +134,21 @@ class Results(QObject):
             In the layer's order.
         result : SegmentResult
             Labels of the whole image or of a box.
+        box : Box, optional
+            Of a large image: `image` and `result` are of this part only, and the labels get a layer of that size.
         """
-        link = self.link_of(layer)
+        link = self.link_of(layer, box)
         is_alike = link is not None and bool(link.classes) == result.is_semantic
         if link is not None and is_alike and layers.fits(link.labels, image.label_shape):
             self.merge(link, result)
             return link
         full = np.zeros(image.label_shape, np.int32)
         full[result.box or ...] = result.labels
-        labels = layers.add_labels(self._viewer, layer, axes, full, f"{layer.name}{SUFFIX}")
+        at = None if box is None else tuple(part.start for part in box)
+        labels = layers.add_labels(self._viewer, layer, axes, full, f"{image.name}{SUFFIX}", at=at)
         if result.is_semantic:
             layers.name_classes(labels, result.classes)
-        return self._open(labels, layer, image, full, result=result)
+        return self._open(labels, layer, image, full, result=result, box=box)
 
     def merge(self, link: Link, result: SegmentResult, name: str = "Segment") -> None:
         """Merge a new prediction into the labels of a result; what the user corrected stays."""
@@ -154,6 +165,7 @@ class Results(QObject):
             When it does not fit the current image.
         """
         layer, image = self._workspace.layer, self._workspace.image()
+        large.check_small(image, "labels of the whole cannot be corrected with these tools")
         if not layers.fits(labels, image.label_shape):
             raise UserError(
                 f"The labels '{labels.name}' are {tuple(labels.data.shape)} voxels; '{image.name}' needs "
@@ -175,13 +187,15 @@ class Results(QObject):
         image, layer, axes = self._workspace.image(), self._workspace.layer, self._workspace.reading.axes
         if layer is None or axes is None:
             raise UserError("There is no image.", "Open one first.")
+        large.check_small(image, "empty labels of the whole cannot be made")
         full = np.zeros(image.label_shape, np.int32)
         labels = layers.add_labels(self._viewer, layer, axes, full, f"{layer.name}{SUFFIX}")
         return self._open(labels, layer, image, full.copy())
 
-    def link_of(self, layer: ImageLayer) -> Link | None:
-        """Give the newest result of an image layer."""
-        return next((k for k in reversed(self._links.values()) if k.image_id == layer.unique_id), None)
+    def link_of(self, layer: ImageLayer, box: Box | None = None) -> Link | None:
+        """Give the newest result of an image layer, or of a part of it."""
+        links = reversed(self._links.values())
+        return next((k for k in links if k.image_id == layer.unique_id and k.box == box), None)
 
     def _open(
         self,
@@ -191,9 +205,10 @@ class Results(QObject):
         start: NDArray[np.int32],
         *,
         result: SegmentResult | None = None,
+        box: Box | None = None,
     ) -> Link:
         key = str(labels.unique_id)
-        link = Link(key, layer.unique_id, labels, image, () if result is None else result.classes)
+        link = Link(key, layer.unique_id, labels, image, () if result is None else result.classes, box)
         self._links[key] = link
         prediction, model = (None, "") if result is None else (result.prediction, result.model)
         self._session.open_result(key, image, start, prediction=prediction, semantic=bool(link.classes), model=model)

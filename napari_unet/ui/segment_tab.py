@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_unet.core.base.options import SegmentOptions
+from napari_unet.app import large, library, streaming
+from napari_unet.app.job import JobState
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.options import LargeOptions, SegmentOptions
 from napari_unet.ui import layers, messages, view
 from napari_unet.ui.forms import OptionsForm, enlarge, folding, guard_wheel, shrink
 from napari_unet.ui.image_box import ImageBox
@@ -21,8 +24,10 @@ if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
 
     from napari_unet.app.commands import SegmentResult
+    from napari_unet.app.large import LargeResult
     from napari_unet.app.session import Session
     from napari_unet.core.base.image import Image
+    from napari_unet.ui.large_results import LargeResults
     from napari_unet.ui.results import Link, Results
     from napari_unet.ui.workspace import Workspace
 
@@ -43,11 +48,14 @@ class SegmentTab(QWidget):
     ----------
     workspace, results, session
         What the tabs share.
+    large_results : LargeResults
+        Shows the labels of images that are larger than the memory.
     """
 
-    def __init__(self, workspace: Workspace, results: Results, session: Session) -> None:
+    def __init__(self, workspace: Workspace, results: Results, session: Session, large_results: LargeResults) -> None:
         super().__init__()
         self._workspace, self._results, self._session = workspace, results, session
+        self._large_results = large_results
         self.image_box = ImageBox(workspace)
         self.model = ModelPicker(workspace, session)
         self.scope = QComboBox()
@@ -63,6 +71,8 @@ class SegmentTab(QWidget):
         self.said.hide()
         self.options: OptionsForm[SegmentOptions] = OptionsForm(SegmentOptions, without=("channel",), folded="Advanced")
         self.options.value_changed.connect(self._on_options)
+        self.large: OptionsForm[LargeOptions] = OptionsForm(LargeOptions)
+        self.options.put_last(self.large)
         self._decoded = self.options.value()
         self._decode = QTimer(self)
         self._decode.setSingleShot(True)
@@ -71,7 +81,7 @@ class SegmentTab(QWidget):
         self._lay_out()
         workspace.image_changed.connect(self._on_image)
         session.jobs.changed.connect(self._on_jobs)
-        self._fill_scope()
+        self._on_image()
         self._on_jobs()
 
     def _lay_out(self) -> None:
@@ -96,17 +106,50 @@ class SegmentTab(QWidget):
         if layer is None or reading.axes is None:
             return
         axes, box, time = reading.axes, None, None
-        scope = self.scope.currentData()
-        if scope != WHOLE:
-            box, time = self._scoped(layer, axes, image, scope)
+        scope, is_large = self.scope.currentData(), streaming.is_large(image)
         self._decoded = self.options.value()
         options = replace(self._decoded, channel=reading.channel)
+        if scope == WHOLE and is_large:
+            self._start_large(layer, image, axes, options)
+            return
+        if scope != WHOLE:
+            box, time = self._scoped(layer, axes, image, scope)
+        if is_large and streaming.is_too_large(image.spatial_shape if box is None else view.shape_of(box)):
+            raise UserError(f"This part of '{image.name}' {large.TOO_LARGE}.", "Zoom in, or segment the whole.")
 
         def _on_done(result: SegmentResult) -> None:
-            self._show(layer, image, axes, result)
+            self._show(layer, image, axes, result, is_part=is_large)
 
         self.said.hide()
-        self._session.segment(image, _on_done, options=options, box=box, time=time, topic=topic_of(layer.unique_id))
+        seen = view.view_box(self._workspace.viewer, layer, axes)
+        self._session.segment(
+            image,
+            _on_done,
+            options=options,
+            box=box,
+            time=time,
+            first=seen[1:] if "T" in axes else seen,
+            topic=topic_of(layer.unique_id),
+        )
+
+    def _start_large(self, layer: ImageLayer, image: Image, axes: str, options: SegmentOptions) -> None:
+        """Segment from the disk to the disk; after Cancel the next press goes on."""
+
+        def _on_done(result: LargeResult) -> None:
+            if layer not in self._workspace.viewer.layers:
+                messages.show_info(f"'{image.name}' was removed meanwhile.", f"Its labels lie in {result.path}.")
+                return
+            labels = self._large_results.show(layer, axes, result)
+            self._tell(self._large_results.describe(labels, result))
+
+        def _on_ended(state: JobState) -> None:
+            if state in (JobState.CANCELLED, JobState.FAILED):
+                self._tell(f"What is done is kept in {library.results_folder()}: Segment goes on from there.")
+
+        topic = topic_of(layer.unique_id)
+        job = large.start(self._session, image, _on_done, options=options, large=self.large.value(), topic=topic)
+        job.ended.connect(_on_ended)
+        self._tell(f"'{image.name}' {large.TOO_LARGE}: its labels are written to {library.results_folder()}.")
 
     def _scoped(self, layer: ImageLayer, axes: str, image: Image, scope: str) -> tuple[Box | None, int | None]:
         """Give the spatial box and the time point of a scope."""
@@ -118,12 +161,16 @@ class SegmentTab(QWidget):
         boxes = (view.slice_box if scope == SLICE else view.view_box)(viewer, layer, axes)
         return boxes[1:] if "T" in axes else boxes, time
 
-    def _show(self, layer: ImageLayer, image: Image, axes: str, result: SegmentResult) -> None:
+    def _show(self, layer: ImageLayer, image: Image, axes: str, result: SegmentResult, *, is_part: bool) -> None:
         if layer not in self._workspace.viewer.layers:
             messages.show_info(f"'{image.name}' was removed meanwhile.", "Its segmentation was dropped.")
             return
+        box = result.box if is_part else None
+        if box is not None:
+            image = large.crop(image, box)
+            result = replace(result, box=None, prediction=replace(result.prediction, box=None))
         with messages.told():
-            link = self._results.show(layer, image, axes, result)
+            link = self._results.show(layer, image, axes, result, box)
             self._say(link, result)
 
     def _say(self, link: Link, result: SegmentResult) -> None:
@@ -132,7 +179,10 @@ class SegmentTab(QWidget):
         else:
             n = len(count_labels(layers.labels_array(link.labels))[0])
             said = f"{n} object{'s' * (n != 1)} in '{link.labels.name}'." + NONE_FOUND * (n == 0)
-        self.said.setText("\n".join((said, *result.notes)))
+        self._tell("\n".join((said, *result.notes)))
+
+    def _tell(self, text: str) -> None:
+        self.said.setText(text)
         self.said.show()
 
     # ------------------------------------------------------------ decode again
@@ -162,6 +212,11 @@ class SegmentTab(QWidget):
     def _on_image(self) -> None:
         self.said.hide()
         self._fill_scope()
+        try:
+            is_large = self._workspace.layer is not None and streaming.is_large(self._workspace.image())
+        except UserError:  # the image box says what is not clear
+            is_large = False
+        self.large.setVisible(is_large)
 
     def _fill_scope(self) -> None:
         before = self.scope.currentData()
