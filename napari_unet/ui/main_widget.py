@@ -9,12 +9,15 @@ from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QTabWidget,
 
 from napari_unet.app.session import Session
 from napari_unet.ui import layers, messages
-from napari_unet.ui.closing import CloseQuestion, ShutDown
+from napari_unet.ui.autosave_line import AutosaveLine
+from napari_unet.ui.autosaving import Autosaving
+from napari_unet.ui.closing import CloseQuestion, ShutDown, UnsavedQuestion
 from napari_unet.ui.correct_tab import CorrectTab
 from napari_unet.ui.device_line import DeviceLine
 from napari_unet.ui.job_panel import JobPanel
 from napari_unet.ui.large_results import LargeResults
 from napari_unet.ui.models_tab import ModelsTab
+from napari_unet.ui.restore_bar import RestoreBar
 from napari_unet.ui.results import Results
 from napari_unet.ui.segment_tab import SegmentTab, topic_of
 from napari_unet.ui.thread_runner import ThreadRunner
@@ -52,6 +55,8 @@ class UNetWidget(QWidget):
         self.session = Session(runner or self._threads)
         self.workspace = Workspace(viewer)
         self.results = Results(self.workspace, self.session)
+        self.autosaving = Autosaving(self.workspace, self.results, self.session)
+        self.restore_bar, self.autosave = RestoreBar(self.autosaving), AutosaveLine(self.autosaving.saver)
         self._told_jobs: list[Job[object]] = []
         self.device, self.model = DeviceLine(), QLabel()
         self.model.setWordWrap(True)
@@ -72,11 +77,13 @@ class UNetWidget(QWidget):
         ):
             self.tabs.addTab(_scrolled(tab), title)
         layout = QVBoxLayout(self)
-        for widget in (self.device, self.model, self.job):
+        for widget in (self.device, self.model, self.job, self.restore_bar):
             layout.addWidget(widget)
         layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.autosave)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self._question = CloseQuestion(viewer, self.session)
+        self._unsaved = UnsavedQuestion(viewer, self.autosaving.saver)
         self.session.model_changed.connect(self._on_model)
         self.session.jobs.changed.connect(self._on_jobs)
         self.workspace.image_removed.connect(self._on_image_removed)
@@ -85,7 +92,7 @@ class UNetWidget(QWidget):
             self.session,
             self._threads,
             self.device.wait,
-            (self.workspace, self.results, self.large_results, self.correct),
+            (self.autosaving, self.workspace, self.results, self.large_results, self.correct),
         )
         self.destroyed.connect(self.shut_down)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_unet.app.annotations import Box
+    from napari_unet.app.autosave_draft import Restored
     from napari_unet.app.commands import SegmentResult
     from napari_unet.app.session import Session
     from napari_unet.core.base.image import Image
@@ -66,6 +67,9 @@ class Results(QObject):
 
     opened = Signal(object)
     """A labels layer became a result."""
+
+    closing = Signal(object)
+    """A result is about to be forgotten: its layer was removed."""
 
     def __init__(self, workspace: Workspace, session: Session) -> None:
         super().__init__()
@@ -192,6 +196,33 @@ class Results(QObject):
         labels = layers.add_labels(self._viewer, layer, axes, full, f"{layer.name}{SUFFIX}")
         return self._open(labels, layer, image, full.copy())
 
+    def bring_back(self, layer: ImageLayer, axes: str, restored: Restored) -> Link:
+        """Show labels that were autosaved on a new layer of their image.
+
+        Parameters
+        ----------
+        layer : napari Image layer
+            What they belong to.
+        axes : str
+            In the layer's order.
+        restored : Restored
+            Labels and states.
+        """
+        at = None if restored.box is None else tuple(part.start for part in restored.box)
+        labels = layers.add_labels(self._viewer, layer, axes, restored.labels, restored.title, at=at)
+        if restored.classes:
+            layers.name_classes(labels, restored.classes)
+        key = str(labels.unique_id)
+        link = Link(key, layer.unique_id, labels, restored.result.image, restored.classes, restored.box)
+        self._session.bring_back(key, restored.result)
+        return self._follow(link)
+
+    def take_over(self, link: Link, restored: Restored) -> None:
+        """Write labels and states that were autosaved into an open result; one undo step."""
+        with self.step("Restore", link.key):
+            layers.write_labels(link.labels, restored.labels)
+            self._session.bring_back(link.key, restored.result, undoable=True)
+
     def link_of(self, layer: ImageLayer, box: Box | None = None) -> Link | None:
         """Give the newest result of an image layer, or of a part of it."""
         links = reversed(self._links.values())
@@ -209,10 +240,13 @@ class Results(QObject):
     ) -> Link:
         key = str(labels.unique_id)
         link = Link(key, layer.unique_id, labels, image, () if result is None else result.classes, box)
-        self._links[key] = link
         prediction, model = (None, "") if result is None else (result.prediction, result.model)
         self._session.open_result(key, image, start, prediction=prediction, semantic=bool(link.classes), model=model)
-        self._ends[key] = layers.on_paint(labels, partial(self._on_paint, key))
+        return self._follow(link)
+
+    def _follow(self, link: Link) -> Link:
+        self._links[link.key] = link
+        self._ends[link.key] = layers.on_paint(link.labels, partial(self._on_paint, link.key))
         self.opened.emit(link)
         self.touch()
         return link
@@ -261,6 +295,7 @@ class Results(QObject):
     def close(self, keys: Iterable[str]) -> None:
         """Forget results whose layer is gone."""
         for key in list(keys):
+            self.closing.emit(self._links[key])
             self._ends.pop(key)()
             del self._links[key]
             self._session.history.forget(key)
