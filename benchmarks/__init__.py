@@ -16,6 +16,7 @@ BENCHMARKS = {
     "decode": "From maps to objects, at once and in blocks, against scikit-image",
     "big": "Images larger than the memory, from the disk to the disk",
     "startup": "Importing the plugin, opening the dock",
+    "crash": "Kills in the middle of editing, and what the autosave gives back",
     "latency": "The window while a model is fine-tuned",
     "loop": "Fine-tuning on one corrected region",
     "nuclei": "The bundled model on images it has not seen",
