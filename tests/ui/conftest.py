@@ -14,7 +14,7 @@ from scipy import ndimage as ndi
 
 from napari_unet.app import commands, library
 from napari_unet.app.commands import KeptOutput, SegmentResult, Training
-from napari_unet.core.base.image import check_image
+from napari_unet.core.base.parts import check_image
 from napari_unet.core.base.progress import Progress
 from napari_unet.core.store.spec import SPEC_FILE, ModelSpec
 from napari_unet.ui import messages
@@ -85,14 +85,34 @@ def find_blobs(request: Any, report: Any, stop: Any) -> SegmentResult:
     return _decode(data, request.label_box, 0.5 if request.options.threshold is None else request.options.threshold)
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the stand-in saw: the image itself."""
+
+    data: NDArray[np.float64]
+    box: Any = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data[self.box or ...].shape
+
+    @property
+    def maps(self) -> tuple[NDArray[np.float64], ...]:
+        return (self.data[self.box or ...][None],)
+
+    def __getitem__(self, key: Any) -> Seen:
+        return Seen(self.data[key])
+
+
 def _decode(data: NDArray[np.float64], box: Any, threshold: float) -> SegmentResult:
     found, n = ndi.label(data > threshold)
-    kept = KeptOutput(data, box, confidence=np.linspace(0.9, 0.1, n + 1, dtype=np.float32))  # type: ignore[arg-type]
+    sure = np.linspace(0.9, 0.1, n + 1, dtype=np.float32)
+    kept = KeptOutput(Seen(data, box), box, confidence=sure)  # type: ignore[arg-type]
     return SegmentResult(found[box or ...].astype(np.int32), kept, box, MODEL)
 
 
 def find_blobs_again(request: Any, report: Any, stop: Any) -> SegmentResult:
-    return _decode(request.prediction.output, request.prediction.box, request.options.threshold or 0.5)
+    return _decode(request.prediction.output.data, request.prediction.box, request.options.threshold or 0.5)
 
 
 def learn_fast(request: Any, report: Any, stop: Any) -> Training:
