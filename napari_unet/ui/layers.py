@@ -303,6 +303,7 @@ def _write(layer: Labels, where: tuple[NDArray[np.intp], ...], values: NDArray[n
     channel = channel_axis(layer)
     if channel is not None:
         where = (*where[:channel], np.zeros_like(where[0]), *where[channel:])
+    layer.visible = True  # napari cannot write into a layer whose slice it has never drawn; and the user shall see it
     layer.data_setitem(where, values.astype(layer.data.dtype, copy=False))
 
 

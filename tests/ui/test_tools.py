@@ -268,6 +268,21 @@ def test_tools_when_labels_are_stored_then_they_are_written_there(viewer: Viewer
     assert not told.errors
 
 
+def test_tool_when_the_labels_are_hidden_then_they_are_shown_and_changed(
+    viewer: Viewer, dock: UNetWidget, told: Told
+) -> None:
+    viewer.add_image(squares(), name="squares")
+    made = (squares() > 0.5).astype(np.int32)
+    viewer.layers.selection.active = viewer.add_labels(made, visible=False)
+    dock.correct.buttons["own"].click()
+    dock.correct.refresh()
+    dock.correct.table.select([1])
+    dock.correct.buttons["separate"].click()
+    assert dock.results.need().labels.visible
+    assert len(np.unique(labels_of(dock))) == 5
+    assert not told.errors
+
+
 def test_menu_when_a_tool_is_chosen_then_it_is_used_in_the_open_dock(
     viewer: Viewer, segmented: UNetWidget, tab: CorrectTab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
