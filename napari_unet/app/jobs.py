@@ -40,8 +40,9 @@ logger = logging.getLogger(__name__)
 R = TypeVar("R")
 T = TypeVar("T")
 
-RELAY_SECONDS = 0.1
-"""The window hears of a job at most 10 times a second."""
+RELAY_SECONDS, BACKGROUND_SECONDS = 0.1, 2.0
+"""The window hears of a job at most 10 times a second; of one in the background, beside which the user paints, more
+seldom: with each change that is shown Qt puts the whole window together anew, 8 ms without a GPU."""
 
 
 class Runner(Protocol):
@@ -76,15 +77,15 @@ def run_job(fn: JobFunction[R, T], request: R, job: Job[T], relay: Callable[[Upd
     job : Job
         Read for its two flags only, so that any thread may run it.
     relay : callable
-        Takes an `Update` to the main thread; called at most 10 times a second, and once more before the end if
-        payloads wait.
+        Takes an `Update` to the main thread; called at most 10 times a second, by a job in the background every 2 s,
+        and once more before the end if payloads wait.
 
     Returns
     -------
     Outcome
         Done, cancelled, or failed with a message; never raises.
     """
-    relayed = _Throttled(relay)
+    relayed = _Throttled(relay, BACKGROUND_SECONDS if job.is_background else RELAY_SECONDS)
 
     def report(progress: Progress) -> None:
         if job.is_cancel_requested:
@@ -108,10 +109,10 @@ def run_job(fn: JobFunction[R, T], request: R, job: Job[T], relay: Callable[[Upd
 
 
 class _Throttled:
-    """Pass progress on at most every `RELAY_SECONDS`; payloads wait, they are never lost."""
+    """Pass progress on at most every so many seconds; payloads wait, they are never lost."""
 
-    def __init__(self, relay: Callable[[Update], None]) -> None:
-        self._relay = relay
+    def __init__(self, relay: Callable[[Update], None], seconds: float) -> None:
+        self._relay, self._seconds = relay, seconds
         self._next = 0.0
         self._progress: Progress | None = None
         self._payloads: list[object] = []
@@ -129,7 +130,7 @@ class _Throttled:
         update = Update(self._progress, tuple(self._payloads))
         self._progress = None
         self._payloads.clear()
-        self._next = time.monotonic() + RELAY_SECONDS
+        self._next = time.monotonic() + self._seconds
         self._relay(update)
 
 

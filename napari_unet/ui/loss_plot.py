@@ -29,7 +29,7 @@ class Row(Protocol):
 
 
 HEIGHT = 105  # px of one plot: both can still be read in a 400 px dock
-DRAW_MS = 200  # drawing takes time from the brush; five times a second is live enough
+SETTLE_MS = 20  # until the scene has told its view all that is new
 MARKED = 60
 """So many points are marked; more make a line anyway, and take long to draw."""
 
@@ -48,7 +48,7 @@ class LossPlot(QWidget):
         self._rows: list[Row] = []
         self._later = QTimer(self)
         self._later.setSingleShot(True)
-        self._later.setInterval(DRAW_MS)
+        self._later.setInterval(0)  # all points that came with one update are drawn at once
         self._later.timeout.connect(self._draw)
         self._loss = _Curve("loss", "Loss on what it learns from; it should fall. A new line begins with each run.")
         self._score = _Curve("score", "Score on what is held out, 0 to 1; it should rise.")
@@ -105,6 +105,10 @@ class _Curve(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
             axis.linkToView(box)
             self.addItem(axis, *place)
         self._axes[0].setWidth(52)
+        self._show = QTimer(self)
+        self._show.setSingleShot(True)
+        self._show.setInterval(SETTLE_MS)
+        self._show.timeout.connect(lambda: self.setUpdatesEnabled(True))
         self._line = pg.PlotDataItem(connect="finite", symbol="o", symbolSize=4)
         box.addItem(self._line)
 
@@ -127,7 +131,12 @@ class _Curve(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
     def show_points(self, points: Sequence[tuple[float, float]]) -> None:
         broken = with_breaks(points)
         self._line.setSymbol("o" if len(broken) <= MARKED else None)
+        # A change of any widget makes Qt put the whole window together anew, canvas and all. Left alone, pyqtgraph
+        # paints four times, for it finds the new range while it paints: it looks for it first, and shows all at once.
+        self.setUpdatesEnabled(False)
         self._line.setData([x for x, _ in broken], [y for _, y in broken])
+        self.scene().prepareForPaint()
+        self._show.start()
 
 
 def with_breaks(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

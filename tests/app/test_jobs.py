@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import pytest
 
@@ -180,6 +181,16 @@ def test_run_job_when_reports_are_frequent_then_updates_are_few_and_no_payload_i
     run_job(fn, None, Job("Train"), updates.append)
     assert 2 <= len(updates) <= 20
     assert [p for update in updates for p in update.payloads] == list(range(1000))
+
+
+def test_run_job_when_it_is_in_the_background_then_updates_are_fewer(monkeypatch):
+    def told(job: Job[None]) -> int:
+        clock, updates = count(0.0, 0.5), []
+        monkeypatch.setattr(jobs_module.time, "monotonic", lambda: next(clock))
+        run_job(lambda request, report, stop: [report(Progress(n, 9)) for n in range(9)], None, job, updates.append)
+        return len(updates)
+
+    assert told(Job("Fine-tune", background=True)) < told(Job("Segment")) == 9
 
 
 def test_run_job_when_in_another_thread_then_its_outcome_arrives_whole():
