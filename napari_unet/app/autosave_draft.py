@@ -103,6 +103,7 @@ def take_draft(
         "title": title,
         "box": None if box is None else _bounds(box),
         "model": result.model,
+        "made_by": dict(result.made_by),
         "semantic": c.semantic,
         "classes": list(classes),
         **{name: sorted(getattr(c, name)) for name in SETS},
@@ -175,7 +176,7 @@ def restore(revision: Revision, image: Image) -> Restored:
             semantic=bool(state["semantic"]),
         )
         sure = {int(one): float(value) for one, value in state["confidence"].items()}
-        result = Result(image, corrections, None, str(state["model"]), sure)
+        result = Result(image, corrections, None, str(state["model"]), sure, dict(state["made_by"]))
         return Restored(labels, result, tuple(str(name) for name in state["classes"]), str(state["title"]), box)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ReadError(f"The saved labels cannot be read: {error}.", "Please report it; the file is kept.") from error

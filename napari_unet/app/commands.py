@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from napari_unet.core.store.training_set import Sample, save_sample
 
 if TYPE_CHECKING:
     from napari_unet.app.job import Stop
+    from napari_unet.core.base.options import SegmentOptions
     from napari_unet.core.pipeline.train import TrainResult
     from napari_unet.core.store.models import Model
 
@@ -82,6 +83,7 @@ def segment(request: SegmentRequest, report: Report, stop: Stop) -> SegmentResul
         "T" in request.image.axes,
         found.confidence,
         sum(maps.nbytes for maps in found.prediction.maps),
+        _made_by(model, request.options),
     )
     return _result(model, found.labels, kept, found.object_size, found.notes)
 
@@ -99,7 +101,8 @@ def redecode(request: RedecodeRequest, report: Report, stop: Stop) -> SegmentRes
     model, kept = load_cached(request.model), request.prediction
     labels = pipeline.redecode(model, kept.output, request.options, has_time=kept.has_time)
     confidence = pipeline.confidence(kept.output, labels, model)
-    return _result(model, labels, replace(kept, confidence=confidence))
+    kept = replace(kept, confidence=confidence, made_by=_made_by(model, request.options))
+    return _result(model, labels, kept)
 
 
 def _result(
@@ -111,6 +114,10 @@ def _result(
 ) -> SegmentResult:
     classes = model.spec.classes if model.spec.target == "semantic" else ()
     return SegmentResult(labels, kept, kept.box, model.spec.name, classes, object_size, notes)
+
+
+def _made_by(model: Model, options: SegmentOptions) -> dict[str, Any]:
+    return {"model": model.spec.name, "weights_sha256": model.spec.weights_sha256, "options": asdict(options)}
 
 
 def fine_tune(request: FineTuneRequest, report: Report, stop: Stop) -> Training:

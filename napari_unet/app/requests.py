@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +79,8 @@ class KeptOutput:
         Of each object, by its number in the labels of the result; empty for classes.
     n_bytes : int
         Memory of the output.
+    made_by : mapping of str to JSON
+        The model's name, the SHA-256 of its weights and the options, for the record.
     """
 
     output: Prediction = field(repr=False)
@@ -85,6 +88,7 @@ class KeptOutput:
     has_time: bool = False
     confidence: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32), repr=False)
     n_bytes: int = 0
+    made_by: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, eq=False)

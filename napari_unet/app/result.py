@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ class Result:
         The model that made it; empty for labels drawn by hand.
     confidence : dict of int to float
         Of the predicted objects, by their ids in the layer, 0 to 1.
+    made_by : mapping of str to JSON
+        The model, the SHA-256 of its weights and the options of the last prediction; empty where that is not known.
     """
 
     image: Image
@@ -38,6 +40,7 @@ class Result:
     prediction: KeptOutput | None = None
     model: str = ""
     confidence: Mapping[int, float] = field(default_factory=dict)
+    made_by: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 def carry_confidence(kept: KeptOutput, labels: Labels, predicted: Labels) -> dict[int, float]:

@@ -125,7 +125,8 @@ class Session:
     ) -> None:
         """Keep a labels layer under a key; `labels` are what was predicted, zeros where all is drawn by hand."""
         sure = {} if prediction is None else carry_confidence(prediction, labels, labels)
-        self._results[key] = Result(image, notes.start(labels, semantic=semantic), prediction, model, sure)
+        made_by = {} if prediction is None else prediction.made_by
+        self._results[key] = Result(image, notes.start(labels, semantic=semantic), prediction, model, sure, made_by)
         self.result_changed.emit(key)
 
     def bring_back(self, key: str, result: Result, *, undoable: bool = False) -> None:
@@ -311,6 +312,7 @@ class Session:
             result.prediction,
             result.model,
             {one: value for one, value in sure.items() if one not in judged},
+            result.prediction.made_by,
         )
         self._put_with_step("Segment", key, after)
         return labels

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import threading
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from napari_unet.app import annotations as notes
 from napari_unet.app.autosave import BEAT_S, LONGEST_S, RETRY_S, SETTLE_S, Autosaver
 from napari_unet.app.autosave_draft import load, restore, take_draft
+from napari_unet.app.large import crop
 from napari_unet.app.result import Result
 from napari_unet.core.base.errors import ReadError, UserError
 from napari_unet.core.base.image import Image
@@ -306,14 +308,38 @@ def test_discard_when_answered_then_nothing_is_found(bench, tmp_path):
 def test_draft_when_restored_then_labels_and_states_are_the_same(made):
     c, labels = made
     image = Image(np.zeros(labels.shape), "ZYX"[-labels.ndim :])
-    result = Result(image, replace(c, painted=c.background), model="m", confidence={1: 0.5})
+    result = Result(
+        image, replace(c, painted=c.background), model="m", confidence={1: 0.5}, made_by={"options": {"threshold": 0.4}}
+    )
     draft = take_draft(identify(image), labels, result, ("a",), "title")
-    back = restore(Revision(1, 0.0, draft.about, draft.state, draft.arrays), image)
+    state = json.loads(json.dumps(draft.state))
+    back = restore(Revision(1, 0.0, draft.about, state, draft.arrays), image)
     np.testing.assert_array_equal(back.labels, labels)
     assert same(back.result.corrections, result.corrections)
     assert back.result.corrections.semantic == c.semantic
     assert (back.result.model, back.result.confidence) == ("m", {1: 0.5})
+    assert back.result.made_by == result.made_by
     assert (back.classes, back.title) == (("a",), "title")
+
+
+def test_draft_when_a_layer_keeps_something_new_then_it_has_to_be_saved_too():
+    """A new field of these is lost at a crash until `take_draft` and `restore` know it: mend them, then this list."""
+    known = {"predicted", "accepted", "unsure", "edited", "background", "painted", "done", "semantic"}
+    assert {one.name for one in fields(notes.Corrections)} == known
+    assert {one.name for one in fields(Result)} == {
+        "image", "corrections", "prediction", "model", "confidence", "made_by",
+    }  # fmt: skip
+
+
+def test_restore_when_the_labels_are_of_a_part_then_the_part_is_given():
+    whole = Image(np.arange(600, dtype=np.float32).reshape(20, 30), "YX", name="cells", source="/a/cells.tif")
+    box = (slice(5, 15), slice(10, 30))
+    labels = np.ones((10, 20), np.int32)
+    result = Result(crop(whole, box), notes.start(labels))
+    draft = take_draft(identify(whole), labels, result, box=box)
+    back = restore(Revision(1, 0.0, draft.about, draft.state, draft.arrays), whole)
+    assert back.box == box
+    np.testing.assert_array_equal(back.result.image.data, whole.data[box])
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,8 @@ def test_segment_when_a_scope_is_chosen_then_labels_fit_their_box(model, axes, b
     assert again.box == result.box
     assert again.prediction.n_bytes == result.prediction.n_bytes > 0
     np.testing.assert_array_equal(again.prediction.confidence, result.prediction.confidence)
+    assert again.prediction.made_by == result.prediction.made_by
+    assert len(again.prediction.made_by["weights_sha256"]) == 64
 
 
 def test_segment_when_the_model_has_classes_then_they_come_along(models_home):
