@@ -18,7 +18,7 @@ from napari_unet.ui import stored_axes
 from napari_unet.ui.disk_labels import DiskLabels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from napari.layers import Image as ImageLayer
     from napari.layers import Labels, Layer
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 KEY = "napari-unet"
 """Our entry in a layer's metadata."""
+
+MOST_TOLD = 1_000_000
+"""Objects; napari keeps an entry of some 100 bytes for each."""
 
 _NAMES = {
     **{"x": "X", "col": "X", "column": "X", "y": "Y", "row": "Y", "z": "Z", "plane": "Z", "depth": "Z"},
@@ -230,6 +233,13 @@ def name_classes(layer: Labels, classes: tuple[str, ...]) -> None:
     layer.features = {"index": list(range(len(classes) + 1)), "class": ["background", *classes]}
 
 
+def tell_objects(layer: Labels, columns: Mapping[str, NDArray[np.generic]]) -> None:
+    """Let napari's status bar say what is known of the object under the pointer; columns are by its number."""
+    n = max((len(values) for values in columns.values()), default=0)
+    if 0 < n <= MOST_TOLD:
+        layer.features = {"index": np.arange(n), **columns}
+
+
 def channel_axis(layer: Labels) -> int | None:
     """Give the axis of a labels layer that only stands for the image's channels; None in most layers."""
     axis: int | None = layer.metadata.get(KEY, {}).get("channel_axis")
@@ -303,7 +313,8 @@ def _write(layer: Labels, where: tuple[NDArray[np.intp], ...], values: NDArray[n
     channel = channel_axis(layer)
     if channel is not None:
         where = (*where[:channel], np.zeros_like(where[0]), *where[channel:])
-    layer.visible = True  # napari cannot write into a layer whose slice it has never drawn; and the user shall see it
+    if not layer.visible:  # napari cannot write into a layer whose slice it has never drawn; and the user shall see it
+        layer.visible = True
     layer.data_setitem(where, values.astype(layer.data.dtype, copy=False))
 
 

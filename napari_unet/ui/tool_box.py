@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QLabel,
     QPushButton,
-    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -76,11 +75,9 @@ class ToolBox(QWidget):
         self._scope_name.setBuddy(self.scope)
         self.settings_of = QComboBox()
         self.settings_of.setToolTip("The tool whose settings are shown: the one used last, or choose another.")
-        self._pages = QStackedWidget()
-        for name, form in self.forms.items():
+        for name in self.forms:
             self.settings_of.addItem(EDITS[name].title, name)
-            self._pages.addWidget(form)
-        self.settings_of.currentIndexChanged.connect(self._pages.setCurrentIndex)
+        self.settings_of.currentIndexChanged.connect(self._show_form)
         for box in (self.scope, self.settings_of):
             shrink(box)
             guard_wheel(box)
@@ -102,12 +99,18 @@ class ToolBox(QWidget):
         rows = QVBoxLayout(settings)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.addWidget(self.settings_of)
-        rows.addWidget(self._pages)
+        for form in self.forms.values():
+            rows.addWidget(form)
+        self._show_form(0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(scope)
         layout.addLayout(in_rows(list(self.buttons.values())))
         layout.addWidget(folding("Tool settings", settings))
+
+    def _show_form(self, index: int) -> None:
+        for place, form in enumerate(self.forms.values()):
+            form.setVisible(place == index)
 
     def press(self, name: str, *_: object) -> None:
         """Use a tool, and show its settings for the next time."""

@@ -36,8 +36,8 @@ EDITS: dict[str, Tool] = {
     "copy_on": Tool(copy_on, "Copy on", "C", span="steps"),
     "relabel": Tool(relabel, "Relabel", "R", needs="one", no_classes="Its number says which class it is."),
     "renumber": Tool(renumber, "Renumber", needs="none", span="all", no_classes="A number says which class it is."),
-    "remove_small": Tool(remove_small, "Small ones", needs="any", no_classes="Use Largest part to remove specks."),
-    "clear_border": Tool(clear_border, "Border ones", needs="any", no_classes="A class need not end inside the image."),
+    "remove_small": Tool(remove_small, "Drop small", needs="any", no_classes="Use Largest part to remove specks."),
+    "clear_border": Tool(clear_border, "Drop border", needs="any", no_classes="A class need not end inside the image."),
 }
 """By name; what needs no selection ignores one. Tools that change all objects at once have no key."""
 

@@ -146,12 +146,11 @@ def is_any(labels: Labels, ids: Sequence[int]) -> NDArray[np.bool_]:
     """Mark the voxels of any of the ids."""
     if len(ids) > FEW_IDS:
         return np.isin(labels, np.asarray(ids, dtype=np.int64))
-    mask = np.zeros(labels.shape, bool)
-    top = np.iinfo(labels.dtype).max
-    for one in ids:
-        if one <= top:  # numpy refuses to compare with what the type cannot hold
-            mask |= labels == one
-    return mask
+    top = np.iinfo(labels.dtype).max  # numpy refuses to compare with what the type cannot hold
+    first, *others = [labels == one for one in ids if one <= top] or [np.zeros(labels.shape, bool)]
+    for mask in others:
+        first |= mask
+    return first
 
 
 def boxes_of(labels: Labels, ids: Sequence[int]) -> dict[int, Box]:
