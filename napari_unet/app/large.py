@@ -128,8 +128,9 @@ def segment_large(request: LargeRequest, report: Report, stop: Stop) -> LargeRes
         When the model cannot be read, the image cannot be segmented by it, other processes cannot open the image, or
         the disk refuses.
     """
+    from napari_unet.core.pipeline.predictor import measure_statistics
     from napari_unet.core.pipeline.segment import check_fits
-    from napari_unet.core.pipeline.stream_plan import identify, measure_statistics
+    from napari_unet.core.pipeline.stream_plan import identify
 
     report(Progress(0, 1, "loading the model"))
     model = load_cached(request.model)
@@ -243,8 +244,8 @@ def crop(image: Image, box: Box) -> Image:
     return replace(image, data=rearrange(image.data, key), name=f"{image.name} at {corner}", source="")
 
 
-def check_small(image: Image, what: str) -> None:
-    """Refuse what needs the labels of a whole image in memory.
+def check_small(image: Image, what: str, hint: str = PART) -> None:
+    """Refuse what needs a whole image, or its labels, in memory.
 
     Raises
     ------
@@ -252,7 +253,7 @@ def check_small(image: Image, what: str) -> None:
         When the image is large.
     """
     if streaming.is_large(image):
-        raise UserError(f"'{image.name}' {TOO_LARGE}: {what}.", PART)
+        raise UserError(f"'{image.name}' {TOO_LARGE}: {what}.", hint)
 
 
 def refresh_pyramid(path: Path, report: Report, stop: Stop) -> None:

@@ -136,7 +136,7 @@ class CorrectTab(QWidget):
         self.tools.show_scope(link is not None and link.image.dims == 3)
         if link is None:
             self.table.show_rows([])
-            self.counts.setText(NOTHING)
+            self.counts.setText(self._results.why_large() or NOTHING)
             return
         labels = layers.labels_array(link.labels)
         try:

@@ -67,7 +67,7 @@ class LargeResults(QObject):
         result : LargeResult
             Where the labels lie.
         """
-        from napari_unet.core.io import open_labels, read_levels
+        from napari_unet.core.io import open_labels, read_levels, read_objects
 
         known = next((labels for labels, (path, _) in self._shown.items() if path == result.path), None)
         if known is not None:
@@ -79,6 +79,8 @@ class LargeResults(QObject):
         made = layers.add_labels(self._viewer, layer, axes, data, f"{layer.name}{SUFFIX}")
         if result.classes:
             layers.name_classes(made, result.classes)
+        else:
+            layers.tell_objects(made, read_objects(result.path))
         self._shown[made] = (result.path, layer.unique_id)
         if can_paint:
             self._ends[made] = layers.on_paint(made, partial(self._on_paint, made))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
-from napari_unet.app import commands, library, planning
+from napari_unet.app import commands, large, library, planning
 from napari_unet.app.jobs import Job
 from napari_unet.app.requests import PretrainRequest
 from napari_unet.core.base.options import TrainOptions
@@ -178,6 +178,7 @@ class NewModel(QWidget):
     def _on_pretrain(self) -> None:
         with messages.told():
             image, options = self._workspace.image(), self.value()
+            large.check_small(image, "pre-training reads all of it", "Open a part of it as an image of its own.")
             request = PretrainRequest((image,), options, f"{image.name} pre-trained")
             self._hooks.begin()
             job: Job[Training] = Job(f"Pre-train on '{image.name}'", background=True)

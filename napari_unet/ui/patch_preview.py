@@ -75,6 +75,9 @@ class PatchPreview(QWidget):
         options, image, layer = self._options(), self._workspace.image(), self._workspace.layer
         axes = self._workspace.reading.axes or ""
         time = 0 if layer is None or "T" not in axes else view.position(self._workspace.viewer, layer)[axes.index("T")]
+        link = self._results.current
+        if link is not None and link.box is not None:  # the labels are of a part of a large image
+            image, time = link.image, 0
         model = None if self._session.model is None else library.find_model(self._session.model)
         return PreviewRequest(image, self._snapshot(), self._next(options), model, time)
 

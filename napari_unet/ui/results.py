@@ -106,10 +106,19 @@ class Results(QObject):
             When there is none.
         """
         if self.current is None:
-            if self._workspace.layer is not None:
-                large.check_small(self._workspace.image(), "its labels are painted with napari's brush only")
+            if self.why_large():
+                raise UserError(self.why_large())  # with its hint
             raise UserError("There are no labels to correct.", "Segment the image first, or use your own labels layer.")
         return self.current
+
+    def why_large(self) -> str:
+        """Say why the tools do not work on labels of the whole current image; empty where they do."""
+        try:
+            if self._workspace.layer is not None and self._workspace.reading.axes is not None:
+                large.check_small(self._workspace.image(), "its labels are painted with napari's brush only")
+        except UserError as error:
+            return str(error)
+        return ""
 
     def all_labels(self) -> dict[str, NDArray[np.integer[Any]]]:
         """Give the labels of every result by key, not copied."""

@@ -139,8 +139,9 @@ class SegmentTab(QWidget):
             if layer not in self._workspace.viewer.layers:
                 messages.show_info(f"'{image.name}' was removed meanwhile.", f"Its labels lie in {result.path}.")
                 return
-            labels = self._large_results.show(layer, axes, result)
-            self._tell(self._large_results.describe(labels, result))
+            with messages.told():
+                labels = self._large_results.show(layer, axes, result)
+                self._tell(self._large_results.describe(labels, result))
 
         def _on_ended(state: JobState) -> None:
             if state in (JobState.CANCELLED, JobState.FAILED):

@@ -13,6 +13,7 @@ from napari_unet.app.asking import Asker
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.progress import Progress
 from napari_unet.core.io import open_labels, zarr_write
+from napari_unet.core.targets import DecodeSettings
 from napari_unet.ui import large_results, layers
 from tests.app.models import save_tiny
 from tests.ui.conftest import LIMIT_MS, find_blobs, press, squares, wait_idle
@@ -40,7 +41,8 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def tiny(models_home: object) -> str:
     """Put a network of random weights into the library."""
-    save_tiny(library.models_folder(), "tiny")
+    loose = DecodeSettings(foreground=0.05, seed=0.01, split=0.01, min_size=1)  # it finds something
+    save_tiny(library.models_folder(), "tiny", decode=loose.to_dict())
     return "tiny"
 
 
@@ -71,6 +73,18 @@ def test_segment_when_the_image_is_large_then_labels_lie_on_the_disk_and_the_tab
     assert str(store) in streamed.segment.said.text()
     assert "brush" in streamed.segment.said.text()
     assert not told.errors
+
+
+def test_features_when_the_labels_are_on_the_disk_then_hold_size_and_confidence(
+    viewer: Viewer, streamed: UNetWidget
+) -> None:
+    labels = labels_of(viewer)
+    n = int(np.asarray(open_labels(stores()[0], "r")[...]).max())
+    assert n > 0
+    assert list(labels.features["index"]) == list(range(n + 1))
+    sizes = np.bincount(np.asarray(open_labels(stores()[0], "r")[...]).ravel())
+    assert list(labels.features["size"][1:]) == sizes[1:].tolist()
+    assert "confidence" in labels.features
 
 
 def test_brush_when_the_labels_are_on_the_disk_then_strokes_are_there_at_once_and_steps_of_the_dock(
@@ -204,6 +218,8 @@ def test_tools_when_the_labels_are_on_the_disk_then_say_how_to_go_on_and_read_no
 ) -> None:
     viewer.layers.selection.active = labels_of(viewer)
     streamed.correct.table.select([])
+    streamed.correct.refresh()
+    assert "painted with napari's brush only" in streamed.correct.counts.text()
     if button == "merge":
         with pytest.raises(UserError, match="larger than the memory"):
             streamed.results.need()
@@ -301,6 +317,24 @@ def test_view_when_it_is_too_large_itself_then_says_so_before_it_starts(
     dock.segment.button.click()
     assert "This part of 'slide' is larger than the memory" in told.errors[0]
     assert "Zoom in" in told.errors[0]
+
+
+def test_patches_when_the_labels_are_of_a_part_then_come_from_it(
+    viewer: Viewer, part: UNetWidget, qtbot: QtBot, told: Told
+) -> None:
+    request = part.train.preview._request()
+    assert request.image.label_shape == (50, 40)
+    assert request.snapshot is not None
+    assert request.snapshot.labels.shape == (50, 40)
+
+
+def test_pre_training_when_the_image_is_large_then_says_that_it_reads_all(
+    viewer: Viewer, blobs: str, dock: UNetWidget, told: Told
+) -> None:
+    viewer.add_image(squares((60, 80)), name="slide")
+    dock.train.new._on_pretrain()
+    assert "pre-training reads all of it" in told.errors[0]
+    assert not dock.session.jobs.is_busy
 
 
 # --- the question before the CPU
