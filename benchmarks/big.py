@@ -18,7 +18,7 @@ from napari_unet.core.store.models import load_model
 from napari_unet.core.synthetic.nuclei import nuclei_2d
 
 SIZES, QUICK_SIZES = (6144, 12288, 18432), (1024, 2048, 3072)
-"""px; of an image below 5793 px all is read for the statistics, so that its memory still grows."""
+"""px; an image below 5793 px is read whole for the statistics, in blocks."""
 
 TILE, QUICK_TILE = 1024, 256
 WANTED = 50_000

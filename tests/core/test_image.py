@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.base.image import AXES, Image, check_image
+from napari_unet.core.base.image import AXES, Image
+from napari_unet.core.base.parts import check_image
 
 GOOD = np.arange(64, dtype=np.float32).reshape(8, 8)
 

@@ -11,8 +11,9 @@ import pytest
 import tifffile
 
 from napari_unet.core.base.errors import ReadError, UserError
-from napari_unet.core.base.image import Image, check_image
+from napari_unet.core.base.image import Image
 from napari_unet.core.base.lazy import is_lazy
+from napari_unet.core.base.parts import check_image
 from napari_unet.core.io import guard, npy, read_image, read_labels, read_levels, tiff, write_image
 
 STACK = np.random.default_rng(0).integers(0, 2**16, (3, 2, 5, 64, 80), dtype=np.uint16)

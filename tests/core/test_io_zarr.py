@@ -12,7 +12,7 @@ import pytest
 import zarr
 
 from napari_unet.core.base.errors import ReadError, UserError
-from napari_unet.core.base.image import check_image
+from napari_unet.core.base.parts import check_image
 from napari_unet.core.io import expand, guard, label_path, read_image, read_labels, read_levels, stem, suffix
 from napari_unet.core.io.zarr_read import label_names
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_unet.core.base import normalise
+from napari_unet.core.base import sample
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.normalise import Normalisation, measure
 
@@ -78,7 +78,7 @@ def test_measure_when_there_are_time_points_then_all_count():
 def test_measure_when_the_volume_is_large_then_a_part_gives_nearly_the_same(monkeypatch):
     volume = np.random.default_rng(0).normal(100, 10, (1, 64, 64, 64))
     whole = measure(Normalisation(), [volume])
-    monkeypatch.setattr(normalise, "MAX_SAMPLES", 10_000)
+    monkeypatch.setattr(sample, "GRID_VOXELS", 10_000)
     part = measure(Normalisation(), [volume])
     assert part != whole
     np.testing.assert_allclose([part.offset[0], part.scale[0]], [whole.offset[0], whole.scale[0]], rtol=0.05)

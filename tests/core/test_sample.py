@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_unet.core.base import sample
+from napari_unet.core.base import parts, sample
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.base.image import Image, check_image, samples
+from napari_unet.core.base.image import Image
 from napari_unet.core.base.normalise import Normalisation, measure
+from napari_unet.core.base.parts import check_image, samples
 from napari_unet.core.base.sample import pick_boxes
 
 
@@ -43,39 +43,25 @@ def waves(*grid: np.ndarray) -> np.ndarray:
 shapes = st.lists(st.integers(1, 200_000), min_size=3, max_size=4)
 
 
-@settings(max_examples=30, deadline=None)
-@given(shapes, st.data())
-def test_pick_boxes_when_chunked_then_boxes_lie_inside_and_share_no_chunk(
-    shape: list[int], data: st.DataObject
-) -> None:
-    chunks = [1, *(data.draw(st.integers(1, 3000)) for _ in shape[1:])]
-    boxes = pick_boxes(tuple(shape), chunks)
-    seen: set[tuple[range, ...]] = set()
-    for box in boxes:
+@given(shapes)
+def test_pick_boxes_when_given_any_shape_then_boxes_lie_inside_and_apart(shape: list[int]) -> None:
+    boxes = pick_boxes(tuple(shape))
+    assert 1 <= len(boxes) <= 100
+    for number, box in enumerate(boxes):
         assert all(0 <= s.start < s.stop <= n for s, n in zip(box, shape, strict=True))
-        hit = tuple(range(s.start // c, -(-s.stop // c)) for s, c in zip(box, chunks, strict=True))
-        assert not any(
-            all(a.start < b.stop and b.start < a.stop for a, b in zip(hit, one, strict=True)) for one in seen
-        )
-        seen.add(hit)
-    assert sum(np.prod([s.stop - s.start for s in box]) for box in boxes) <= 4_000_000
-    assert boxes == pick_boxes(tuple(shape), chunks)
-
-
-def test_pick_boxes_when_dask_chunks_are_uneven_then_boxes_keep_to_them() -> None:
-    for _, rows, columns in pick_boxes((1, 1000, 1000), [(1,), (300, 10, 690), (500, 500)]):
-        for span, borders in ((rows, [0, 300, 310, 1000]), (columns, [0, 500, 1000])):
-            assert any(first <= span.start and span.stop <= last for first, last in pairwise(borders))
+        for other in boxes[:number]:
+            assert any(a.stop <= b.start or b.stop <= a.start for a, b in zip(box, other, strict=True))
+    assert boxes == pick_boxes(tuple(shape))
 
 
 def test_pick_boxes_when_the_image_is_large_then_every_tenth_of_it_is_looked_at() -> None:
-    boxes = pick_boxes((10, 50_000, 50_000), [1, 1024, 1024])
+    boxes = pick_boxes((10, 50_000, 50_000))
     assert {box[0].start for box in boxes} == set(range(10))
     for axis in (1, 2):
         assert {box[axis].start // 5000 for box in boxes} == set(range(10))
 
 
-@pytest.mark.parametrize("chunks", [(1, 1, 1024, 1024), (2, 4, 64, 64), None])
+@pytest.mark.parametrize("chunks", [(1, 1, 256, 1024), (2, 4, 64, 64), None])
 def test_measure_when_the_image_is_huge_then_reads_little_and_each_chunk_once(chunks: Any) -> None:
     endless = Endless((3, 2, 200_000, 200_000), chunks, waves)
     image = Image(endless, "TCYX")
@@ -93,15 +79,46 @@ def test_samples_when_one_channel_is_asked_then_only_it_is_read() -> None:
     assert {block[0] for block in endless.blocks} == {3}
 
 
-def test_samples_when_lazy_but_small_then_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = np.random.default_rng(0).random((2, 3, 400, 500)).astype(np.float32)
-    lazy = Image(Endless(data.shape, (1, 1, 250, 250), lambda t, c, y, x: data[t, c, y, x]), "TCYX")
-    whole = [Image(data, "TCYX").volume(t) for t in range(2)]
-    np.testing.assert_array_equal(list(samples(lazy)), whole)
-    assert measure(Normalisation(), samples(lazy)) == measure(Normalisation(), whole)
-    monkeypatch.setattr(sample, "WHOLE_VOXELS", 1)
-    assert len(list(samples(lazy))) == 8
-    np.testing.assert_array_equal(list(samples(Image(data, "TCYX"))), whole)  # what is in memory never changes
+@pytest.mark.parametrize("limit", [2**25, 1], ids=["small", "large"])
+@pytest.mark.parametrize(("shape", "axes"), [((2, 3, 410, 500), "TCYX"), ((30, 110, 90), "ZYX")])
+def test_measure_when_lazy_then_is_exactly_that_of_the_array(
+    shape: Any, axes: str, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = np.random.default_rng(0).random(shape).astype(np.float32)
+    monkeypatch.setattr(sample, "WHOLE_VOXELS", limit)
+    monkeypatch.setattr(parts, "BLOCK_VOXELS", 3000)
+    for kept in (sample.GRID_VOXELS, 20_000):
+        monkeypatch.setattr(sample, "GRID_VOXELS", kept)
+        lazy = Endless(shape, tuple(min(n, 70) for n in shape), lambda *grid: data[grid])
+        for how in (Normalisation(), Normalisation("zscore")):
+            assert measure(how, samples(Image(lazy, axes))) == measure(how, samples(Image(data, axes)))
+
+
+def test_samples_when_an_image_is_small_then_all_of_it_counts_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = np.random.default_rng(0).random((3, 200, 300)).astype(np.float32)
+    np.testing.assert_array_equal(list(samples(Image(data, "TYX"))), data[:, np.newaxis])
+    monkeypatch.setattr(sample, "GRID_VOXELS", 10_000)
+    found = list(samples(Image(data, "TYX")))
+    assert 5_000 < sum(part.size for part in found) <= 10_000
+    np.testing.assert_array_equal(found[2][0], data[2, ::5, ::5])
+
+
+@pytest.mark.parametrize("shape", [(6000, 5000), (30, 1000, 1000)])
+def test_samples_when_an_image_is_lazy_then_it_is_read_block_by_block_and_each_once(shape: Any) -> None:
+    sizes: list[int] = []
+
+    class Watched(Endless):
+        def __getitem__(self, key: tuple[Any, ...]) -> np.ndarray:
+            found = super().__getitem__(key)
+            sizes.append(found.size)
+            return found
+
+    lazy = Watched(shape, (16, 100, 100)[-len(shape) :], waves)
+    kept = sum(part.size for part in samples(Image(lazy, "ZYX"[-len(shape) :])))
+    assert 1_000_000 < kept <= sample.GRID_VOXELS
+    assert max(sizes) <= parts.BLOCK_VOXELS
+    assert sum(sizes) == np.prod(shape)
+    assert len(lazy.blocks) == len(set(lazy.blocks))
 
 
 @pytest.mark.parametrize(("value", "words"), [(np.nan, "NaN"), (7.0, "constant: every voxel that was looked at is 7")])

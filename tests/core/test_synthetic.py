@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
 
-from napari_unet.core.base.image import check_image
+from napari_unet.core.base.parts import check_image
 from napari_unet.core.synthetic import SYNTHETIC, mri_classes, nuclei_2d, nuclei_3d
 
 if TYPE_CHECKING:

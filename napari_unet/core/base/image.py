@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.lazy import Key, read, rearrange
-from napari_unet.core.base.sample import is_sampled, pick_boxes
 from napari_unet.core.base.tiles import Box, full_box
 
 AXES = "TCZYX"
@@ -180,69 +178,3 @@ def check_axes(axes: str) -> None:
     """
     if [a for a in AXES if a in axes] != list(axes) or not {"Y", "X"} <= set(axes):
         raise UserError(f"The axes '{axes}' cannot be used.", "Use letters of TCZYX, in this order, with Y and X.")
-
-
-def samples(image: Image, channel: int | None = None) -> Iterator[NDArray[Any]]:
-    """Read what stands for the image in checks and statistics, in bounded memory.
-
-    Parameters
-    ----------
-    image : Image
-        In memory, or lazy.
-    channel : int or None
-        Read this one only; None reads all.
-
-    Yields
-    ------
-    array, (C, [Z,] Y, X)
-        Every time point, one after the other. Of a large lazy image boxes of 4 M voxels in all, spread
-        over space and time, always the same ones; no stored block is read twice.
-    """
-    if not is_sampled(image.data):
-        for time in range(image.n_times):
-            yield image.box(time, full_box(image.spatial_shape), channel)
-        return
-    chunks = getattr(image.data, "chunks", None)
-    edges = dict(zip(image.axes, chunks, strict=True)) if chunks else {}
-    shape = (image.n_times, *image.spatial_shape)
-    for moment, *box in pick_boxes(shape, [edges.get(a, 1) for a in "T" + image.spatial_axes]):
-        yield image.box(moment.start, tuple(box), channel)
-
-
-def check_image(image: Image) -> None:
-    """Refuse an image that no network can segment.
-
-    Parameters
-    ----------
-    image : Image
-        Checked once, where it enters. Every time point is read once; of a large lazy image only `samples` are, so that
-        NaN elsewhere in it are found later, or not at all.
-
-    Raises
-    ------
-    UserError
-        Empty, one pixel wide, complex or non-numeric, NaN or infinite, or constant.
-    """
-    name = f"The image '{image.name}'"
-    if 0 in image.data.shape:
-        raise UserError(f"{name} is empty: its shape is {tuple(image.data.shape)}.", "Open an image with voxels.")
-    kind = np.dtype(image.data.dtype).kind
-    if kind not in "buif":
-        raise UserError(
-            f"{name} has values of type {image.data.dtype}; real numbers are expected.",
-            "Convert it first, for example to its magnitude.",
-        )
-    if min(image.spatial_shape[-2:]) < 2:
-        raise UserError(f"{name} is {image.spatial_shape} voxels: too small to segment.", "Use at least 2 x 2 voxels.")
-    lowest, highest = np.inf, -np.inf
-    for part in samples(image):
-        low, high = float(part.min()), float(part.max())
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise UserError(f"{name} holds NaN or infinite values.", "Replace them, for example with numpy.nan_to_num.")
-        lowest, highest = min(lowest, low), max(highest, high)
-    if lowest == highest:
-        looked = " that was looked at" if is_sampled(image.data) else ""
-        raise UserError(
-            f"{name} is constant: every voxel{looked} is {lowest:g}.",
-            "Choose another channel, or check how it was saved.",
-        )

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.base.errors import UserError
-
-MAX_SAMPLES = 4_000_000
-"""Voxels per channel that the statistics are taken from: enough for stable percentiles, quick on any stack."""
+from napari_unet.core.base.sample import grid_step
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,8 @@ def measure(normalisation: Normalisation, volumes: Iterable[NDArray[Any]]) -> St
     normalisation : Normalisation
         How to measure.
     volumes : iterable of (C, [Z,] Y, X) arrays
-        The time points of one image; of an image that is too large to be read whole, its
-        `napari_unet.core.base.image.samples`, which take no more memory however large it is.
+        The parts of one image, best its `napari_unet.core.base.parts.samples`, which take no more memory however
+        large it is; of a large part some voxels on a grid count.
 
     Returns
     -------
@@ -70,16 +68,18 @@ def measure(normalisation: Normalisation, volumes: Iterable[NDArray[Any]]) -> St
         The scale is never 0: a constant channel gets 1.
     """
     samples = [_subsample(volume) for volume in volumes]
-    channels = [np.concatenate(parts) for parts in zip(*samples, strict=True)]
-    pairs = [_offset_and_scale(normalisation, values) for values in channels]
+    # Channel by channel, for only one to be held as float64.
+    pairs = [
+        _offset_and_scale(normalisation, np.concatenate(parts, dtype=np.float64))
+        for parts in zip(*samples, strict=True)
+    ]
     return Statistics(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
 
 
-def _subsample(volume: NDArray[Any]) -> list[NDArray[np.float64]]:
-    voxels = int(np.prod(volume.shape[1:]))
-    stride = max(1, int(np.ceil((voxels / MAX_SAMPLES) ** (1 / (volume.ndim - 1)))))
-    key = (slice(None, None, stride),) * (volume.ndim - 1)
-    return [channel[key].ravel().astype(np.float64) for channel in volume]
+def _subsample(volume: NDArray[Any]) -> list[NDArray[Any]]:
+    step = grid_step(int(np.prod(volume.shape[1:])), volume.ndim - 1)
+    key = (slice(None, None, step),) * (volume.ndim - 1)
+    return [channel[key].ravel() for channel in volume]
 
 
 def _offset_and_scale(normalisation: Normalisation, values: NDArray[np.float64]) -> tuple[float, float]:
@@ -88,7 +88,7 @@ def _offset_and_scale(normalisation: Normalisation, values: NDArray[np.float64])
         values = inside if inside.size else values
         offset, scale = float(values.mean()), float(values.std())
     else:
-        low, high = np.percentile(values, (normalisation.low, normalisation.high))
+        low, high = np.percentile(values, (normalisation.low, normalisation.high), overwrite_input=True)
         # A sparse image may hold less than 0.2 % of objects: both percentiles are then background.
         high = high if high > low else values.max()
         offset, scale = float(low), float(high - low)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.base.image import samples
+from napari_unet.core.base.parts import samples
 
 if TYPE_CHECKING:
     from napari_unet.core.base.image import Image
@@ -88,7 +88,7 @@ def read_samples(image: Image, spec: ModelSpec, channel: int | None) -> Iterator
     Yields
     ------
     array, (C, [Z,] Y, X)
-        See `napari_unet.core.base.image.samples`.
+        See `napari_unet.core.base.parts.samples`.
     """
     for part in samples(image, channel):
         yield _as_model(image, part, spec, channel)

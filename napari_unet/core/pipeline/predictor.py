@@ -41,6 +41,8 @@ class Predictor:
         What is looked at, one slice for each spatial axis of the image: it is computed first.
     may_use_cpu : function of an estimated time in s
         Asked before a GPU is given up for want of memory.
+    statistics : Statistics or None
+        Of the image, where they are known.
     """
 
     def __init__(
@@ -51,12 +53,13 @@ class Predictor:
         *,
         first: Box | None = None,
         may_use_cpu: Ask = always,
+        statistics: Statistics | None = None,
     ) -> None:
         self.model, self.image, self.options = model, image, options
         self.first, self.may_use_cpu = first, may_use_cpu
         self.n_after = 0  # time points that come after the one that is computed, for the estimate of the time
         self.engine = make_engine(model, options)
-        self.statistics: Statistics = measure(model.normalisation, read_samples(image, model.spec, options.channel))
+        self.statistics = statistics or measure_statistics(model, image, options)
         self.is_blended = False
         # The first pass over a small image has already computed what is asked for next.
         self.kept: dict[tuple[tuple[int, ...], tuple[float, ...]], NDArray[np.float16]] = {}
@@ -154,6 +157,11 @@ def _seen_from(box: Box, outer: Box, size: tuple[int, ...]) -> Box:
         slice(int((b.start - o.start) * s), ceil((b.stop - o.start) * s))
         for b, o, s in zip(box, outer, scale, strict=True)
     )
+
+
+def measure_statistics(model: Model, image: Image, options: SegmentOptions) -> Statistics:
+    """Measure what normalises the image, from samples where it is large."""
+    return measure(model.normalisation, read_samples(image, model.spec, options.channel))
 
 
 def make_prediction(

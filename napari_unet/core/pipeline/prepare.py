@@ -13,7 +13,7 @@ from torch import Tensor
 from napari_unet.core.base.normalise import Normalisation, measure
 from napari_unet.core.base.resize import resize_linear, resize_nearest
 from napari_unet.core.base.tiles import Box, bounding_box, grow
-from napari_unet.core.pipeline.channels import check_channels, select_channels
+from napari_unet.core.pipeline.channels import check_channels, read_samples, select_channels
 from napari_unet.core.pipeline.scale import object_diameter, sampling_of, voxel_factors, zoom_factor, zoomed_shape
 from napari_unet.core.targets import get_target
 from napari_unet.core.targets.weights import weight_map
@@ -85,7 +85,7 @@ def prepare(
     """
     check_channels(sample.image, spec, None)
     volume = select_channels(sample.image, sample.image.volume(), spec, None)
-    statistics = measure(Normalisation(**spec.normalisation), [volume])
+    statistics = measure(Normalisation(**spec.normalisation), read_samples(sample.image, spec, None))
     labels, annotated = sample.labels, sample.annotated
     if annotated is not None and annotated.any():
         # A few corrected cells in a large image: what is far from them is never seen.

@@ -15,8 +15,8 @@ from torch import Generator
 from napari_unet.core.augment.presets import NONE
 from napari_unet.core.base.catalogue import AUGMENTS, look_up
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.base.image import Image, check_image
 from napari_unet.core.base.normalise import Normalisation
+from napari_unet.core.base.parts import check_image
 from napari_unet.core.base.progress import Report, silent
 from napari_unet.core.pipeline.fine_tune import augment_for
 from napari_unet.core.pipeline.fingerprint import look_at
@@ -33,6 +33,7 @@ from napari_unet.core.store.spec import PRETRAINED, ModelSpec
 from napari_unet.core.store.training_set import Sample
 
 if TYPE_CHECKING:
+    from napari_unet.core.base.image import Image
     from napari_unet.core.base.options import TrainOptions
 
 ENOUGH_TO_JUDGE = 10

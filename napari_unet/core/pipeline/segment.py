@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.base.image import Image, check_image
 from napari_unet.core.base.options import SegmentOptions
+from napari_unet.core.base.parts import check_image
 from napari_unet.core.base.progress import Report, silent, within
 from napari_unet.core.base.tiles import Box, full_box
 from napari_unet.core.pipeline.channels import check_channels
@@ -20,6 +20,7 @@ from napari_unet.core.pipeline.predictor import BLENDED, Predictor
 from napari_unet.core.pipeline.zoom import choose_zoom
 
 if TYPE_CHECKING:
+    from napari_unet.core.base.image import Image
     from napari_unet.core.store.models import Model
 
 __all__ = [

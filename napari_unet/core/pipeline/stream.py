@@ -20,6 +20,7 @@ from napari_unet.core.base.progress import Progress, Report, silent, within
 from napari_unet.core.io import finish_labels, is_labels, write_objects
 from napari_unet.core.pipeline import blocks
 from napari_unet.core.pipeline.ladder import Ask, always
+from napari_unet.core.pipeline.predictor import measure_statistics
 from napari_unet.core.pipeline.segment import check_fits
 from napari_unet.core.pipeline.stream_blocks import coarsen_block, look_at_block, paint_block, work_of
 from napari_unet.core.pipeline.stream_folder import LABELS, key_of, open_folder, prepare_folder, remove
@@ -31,7 +32,7 @@ from napari_unet.core.pipeline.stream_objects import (
     measure_objects,
 )
 from napari_unet.core.pipeline.stream_place import Job, Place, Run, Task, Workers, here
-from napari_unet.core.pipeline.stream_plan import identify, make_plan, measure_statistics
+from napari_unet.core.pipeline.stream_plan import identify, make_plan
 from napari_unet.core.pipeline.stream_tiles import compute_maps
 from napari_unet.core.targets.merging import plan_blocks
 
@@ -156,13 +157,13 @@ def _settle(
     may_use_cpu: Ask,
 ) -> Plan:
     """Take the plan of an interrupted run, or make one."""
+    statistics = measure_statistics(model, image, options)
     if resume:
-        statistics = measure_statistics(model, image, options)
         plan = open_folder(folder, identify(model, image, options, statistics))
         if plan is not None:
             return plan
     remove(folder)
-    plan = make_plan(model, image, options, report, may_use_cpu)
+    plan = make_plan(model, image, options, statistics, report, may_use_cpu)
     prepare_folder(folder, name, plan, model, image)
     return plan
 

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.files import sha256
-from napari_unet.core.base.normalise import Statistics, measure
+from napari_unet.core.base.normalise import Statistics
 from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.base.tiles import Box, full_box, round_up
-from napari_unet.core.pipeline.channels import read_samples
 from napari_unet.core.pipeline.halo import fast_halo
 from napari_unet.core.pipeline.ladder import Ask, always
 from napari_unet.core.pipeline.predictor import BLENDED, Predictor, context_of
@@ -120,32 +119,36 @@ def identify(model: Model, image: Image, options: SegmentOptions, statistics: St
     return told
 
 
-def measure_statistics(model: Model, image: Image, options: SegmentOptions) -> Statistics:
-    """Measure what normalises the image, from samples where it is large."""
-    return measure(model.normalisation, read_samples(image, model.spec, options.channel))
-
-
-def make_plan(model: Model, image: Image, options: SegmentOptions, report: Report, may_use_cpu: Ask = always) -> Plan:
+def make_plan(
+    model: Model,
+    image: Image,
+    options: SegmentOptions,
+    statistics: Statistics,
+    report: Report,
+    may_use_cpu: Ask = always,
+) -> Plan:
     """Settle how an image is segmented.
 
     Parameters
     ----------
     model, image, options
         As for `segment`, which chooses the same.
+    statistics : Statistics
+        Of the image.
     report : Report
         Called while the size of the objects is measured.
     may_use_cpu : function of an estimated time in s
         As for `segment`.
     """
-    predictor = Predictor(model, image, options, may_use_cpu=may_use_cpu)
+    predictor = Predictor(model, image, options, may_use_cpu=may_use_cpu, statistics=statistics)
     zoom = choose_zoom(predictor, full_box(image.spatial_shape), 0, report)
     engine = predictor.engine
     shape = zoomed_shape(image.spatial_shape, zoom.factors)[-model.spec.dims :]
     size = min(options.tile or default_tile(engine, shape), round_up(max(shape), 32))
     edges, margin = _lay_tiles(engine, shape, size, options.halo)
     notes = (*zoom.notes, *(() if margin is not None else (BLENDED,)), *engine.notes)
-    made_for = identify(model, image, options, predictor.statistics)
-    return Plan(made_for, predictor.statistics, zoom.factors, edges, margin, size, notes)
+    made_for = identify(model, image, options, statistics)
+    return Plan(made_for, statistics, zoom.factors, edges, margin, size, notes)
 
 
 def _lay_tiles(

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.files import sha256
-from napari_unet.core.base.image import Image, check_image
+from napari_unet.core.base.parts import check_image
 from napari_unet.core.io import expand, read_image, read_labels, stem, write_image, write_labels
+
+if TYPE_CHECKING:
+    from napari_unet.core.base.image import Image
 
 IMAGES, LABELS, ANNOTATED = "images", "labels", "annotated"
 
