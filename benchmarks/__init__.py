@@ -13,6 +13,7 @@ BENCHMARKS = {
     "limits": "The engines against what the processor can do",
     "tiling": "A large image in tiles against the image at once",
     "peers": "Tiles against those of MONAI and nnU-Net",
+    "whole": "From an image to labels, against Cellpose and StarDist",
     "decode": "From maps to objects, at once and in blocks, against scikit-image",
     "big": "Images larger than the memory, from the disk to the disk",
     "startup": "Importing the plugin, opening the dock",
