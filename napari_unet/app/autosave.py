@@ -183,6 +183,7 @@ class Autosaver:
         except Exception as error:  # the end of the thread: whatever it is, the work is not saved
             if not isinstance(error, (OSError, Held)):
                 logger.exception("labels could not be saved")
+            _give_back_empty(work)
             return Outcome(work, first, error=error)
         return Outcome(work, first, number)
 
@@ -285,3 +286,11 @@ class Autosaver:
         if status != self._status:
             self._status = status
             self.status_changed.emit(status)
+
+
+def _give_back_empty(work: Work) -> None:
+    """Remove the folder of a work whose first save failed, so that it is not left behind."""
+    if work.slot is not None:
+        with suppress(OSError):  # it is not empty: something was saved before
+            work.slot.rmdir()
+            work.slot = work.writer = None

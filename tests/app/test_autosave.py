@@ -190,6 +190,16 @@ def test_save_when_the_folder_cannot_be_made_then_it_is_told_until_it_can(tmp_pa
     assert bench.saver.status.kind == "saved"
 
 
+def test_save_when_the_first_one_fails_then_no_empty_folder_is_left(bench, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: 1 / 0)
+        bench.paint()
+        bench.after(SETTLE_S)
+        assert not [path for path in tmp_path.glob("*/*") if path.is_dir()]
+    bench.after(RETRY_S)
+    assert len(on_disk(tmp_path)) == 1
+
+
 def test_save_when_the_writer_breaks_then_the_work_stays_unsaved_and_is_tried_again(bench, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("napari_unet.core.store.journal_writer.encode", lambda *_: 1 / 0)
