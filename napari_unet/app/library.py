@@ -15,13 +15,11 @@ import platformdirs
 import napari_unet
 from napari_unet.core.base.errors import ReadError, UserError
 from napari_unet.core.base.files import write_atomic
+from napari_unet.core.base.folders import HOME
 from napari_unet.core.store.spec import CARD_FILE, SPEC_FILE, ModelSpec, read_spec
 
 if TYPE_CHECKING:
     from napari_unet.core.base.image import Image
-
-HOME = "NAPARI_UNET_HOME"
-"""Environment variable with the folder of models, training sets and labels of large images."""
 
 NAME = re.compile(r"\w[\w.-]{0,63}")
 WINDOWS_NAMES = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)}

@@ -48,7 +48,7 @@ def test_list_models_when_there_are_both_kinds_then_bundled_come_first_and_broke
 
 
 def test_library_root_when_no_home_is_set_then_it_is_the_users_data_folder(monkeypatch):
-    monkeypatch.delenv(library.HOME)
+    monkeypatch.delenv("NAPARI_UNET_HOME")
     assert library.library_root().name == "napari-unet"
 
 

@@ -10,7 +10,7 @@ import torch
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.nets.config import NetConfig
-from napari_unet.core.pipeline import ladder, tiled
+from napari_unet.core.pipeline import fits, ladder, tiled
 from napari_unet.core.pipeline.engine import Engine
 from napari_unet.core.pipeline.ladder import cpu_seconds, step_down
 from napari_unet.core.pipeline.tiled import default_tile, run_tiled
@@ -20,10 +20,8 @@ CONFIG = NetConfig(base=4, depth=1)
 
 
 @pytest.fixture(autouse=True)
-def _fresh():
-    ladder.forget_tiles()
-    yield
-    ladder.forget_tiles()
+def _fresh(monkeypatch):
+    monkeypatch.setattr(fits, "_fits", {})
 
 
 class Short(Engine):
@@ -156,6 +154,44 @@ def test_default_tile_when_a_smaller_one_fitted_then_starts_there_for_this_netwo
     assert again.notes == []
     other = NetConfig(base=4, depth=2)
     assert default_tile(Short(lambda *_: 0, config=other), (70, 60)) == tiled.TILE[2]
+
+
+def test_remembered_tile_when_the_program_starts_again_then_is_known_from_the_disk(monkeypatch):
+    engine, other = Short(lambda *_: 0), Short(lambda *_: 0, config=NetConfig(base=4, depth=2))
+    fits.remember_tile(engine, 256)
+    fits.remember_tile(other, 128)
+    monkeypatch.setattr(fits, "_fits", {})
+    assert (fits.remembered_tile(engine), fits.remembered_tile(other)) == (256, 128)
+    assert fits.remembered_tile(Short(lambda *_: 0, device="cuda")) is None
+
+
+def test_remembered_tile_when_more_memory_is_free_than_then_the_usual_tiles_are_tried_again(monkeypatch):
+    engine = Short(lambda *_: 0)
+    monkeypatch.setattr(fits, "free_bytes", lambda device: 2**30)
+    fits.remember_tile(engine, 256)
+    assert fits.remembered_tile(engine) == 256
+    monkeypatch.setattr(fits, "free_bytes", lambda device: 2**31)
+    assert fits.remembered_tile(engine) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"a": 1}', b'{"a": [1, "x"]}', bytes(range(256))])
+def test_remembered_tile_when_the_file_is_damaged_then_is_ignored_and_written_anew(content, models_home, monkeypatch):
+    engine = Short(lambda *_: 0)
+    file = models_home / "cache" / "tiles.json"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    assert fits.remembered_tile(engine) is None
+    fits.remember_tile(engine, 64)
+    monkeypatch.setattr(fits, "_fits", {})
+    assert fits.remembered_tile(engine) == 64
+
+
+def test_remember_tile_when_the_disk_refuses_then_is_known_until_the_program_ends(models_home):
+    models_home.mkdir(exist_ok=True)
+    (models_home / "cache").write_text("a file where the folder should be")
+    engine = Short(lambda *_: 0)
+    fits.remember_tile(engine, 64)
+    assert fits.remembered_tile(engine) == 64
 
 
 @pytest.mark.parametrize(("dtype", "precision"), [(torch.bfloat16, "bf16"), (torch.float32, "fp32")])

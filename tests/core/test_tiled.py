@@ -18,7 +18,7 @@ from napari_unet.core.base.catalogue import NETS
 from napari_unet.core.base.errors import Cancelled, UserError
 from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.nets.config import NetConfig
-from napari_unet.core.pipeline import ladder, tiled
+from napari_unet.core.pipeline import fits, tiled
 from napari_unet.core.pipeline.blend import blend, plan_axis
 from napari_unet.core.pipeline.engine import Engine
 from napari_unet.core.pipeline.grid import read_mirrored
@@ -231,8 +231,8 @@ class Small:
 
 
 @pytest.fixture(autouse=True)
-def _fresh():
-    ladder.forget_tiles()
+def _fresh(monkeypatch):
+    monkeypatch.setattr(fits, "_fits", {})
 
 
 ERRORS = [

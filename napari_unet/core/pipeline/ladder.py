@@ -24,27 +24,10 @@ CONTEXT_WORK = 1.5
 Ask = Callable[[float], bool]
 """Asks whoever waits whether the processor may do what is left, in about so many seconds; True is yes."""
 
-_fits: dict[tuple[str, NetConfig, str, str], int] = {}
-
 
 def always(seconds: float) -> bool:
     """Answer yes: the command line goes on by itself and tells it in a note."""
     return True
-
-
-def remembered_tile(engine: Runner) -> int | None:
-    """Give the tile that fitted this network and device the last time that memory ran out in this process."""
-    return _fits.get(_key(engine))
-
-
-def remember_tile(engine: Runner, tile: int) -> None:
-    """Keep a size of tiles that fitted after a larger one did not."""
-    _fits[_key(engine)] = tile
-
-
-def forget_tiles() -> None:
-    """Forget all sizes, such as when other programs have given memory back."""
-    _fits.clear()
 
 
 def step_down(engine: Runner, tile: int, n_voxels: int, may_use_cpu: Ask = always) -> int | None:
@@ -105,7 +88,3 @@ def cpu_seconds(net: str, config: NetConfig, n_voxels: int) -> float:
     for length in cost.shape:
         seen *= length
     return CONTEXT_WORK * cost.flop / seen * n_voxels / flop_per_second()
-
-
-def _key(engine: Runner) -> tuple[str, NetConfig, str, str]:
-    return engine.net, engine.config, engine.device.type, str(engine.dtype)

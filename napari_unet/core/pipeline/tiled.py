@@ -16,9 +16,10 @@ from napari_unet.core.base.memory import free_bytes, is_out_of_memory
 from napari_unet.core.base.progress import Progress, Report, silent
 from napari_unet.core.base.tiles import Box, round_up
 from napari_unet.core.pipeline.blend import blend, plan_axis
+from napari_unet.core.pipeline.fits import remember_tile, remembered_tile
 from napari_unet.core.pipeline.grid import Job, Source, nearest_first, plan_jobs, read_mirrored
 from napari_unet.core.pipeline.halo import Halo, fast_halo
-from napari_unet.core.pipeline.ladder import Ask, always, remember_tile, remembered_tile, step_down
+from napari_unet.core.pipeline.ladder import Ask, always, step_down
 from napari_unet.core.pipeline.overlap import in_turn, overlapped
 from napari_unet.core.pipeline.reuse import Reuse
 
