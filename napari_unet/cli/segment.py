@@ -26,6 +26,7 @@ from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.base.progress import Report
 from napari_unet.core.io import expand, label_path, stem, suffix
+from napari_unet.core.store.spec import check_can_segment
 
 
 @with_options(SegmentOptions)
@@ -65,10 +66,11 @@ def segment(
     size = parse_voxel_size(voxel_size)
     images = join_channels(files, parse_channels(channels))
     folder = library.find_model(model)
-    commands.load_cached(folder)  # a model that cannot be used is one error, not one for each image
+    check_can_segment(commands.load_cached(folder).spec)  # one error, not one for each image
+    targets = choose_targets(images, out, format, is_shared=scheduler is not None or (workers or 1) > 1)
     with streaming.hire(workers, scheduler) as team:
         way = Way(folder, axes, size, options, format, resume, team)
-        done, failed = _segment_all(_tasks(images, out, way))
+        done, failed = _segment_all([Task(image, parts, targets[image], way) for image, parts in images.items()])
     if failed:
         names = ", ".join(one["input"].name for one in failed)
         note(f"{len(failed)} of {len(images)} images could not be segmented: {names}")
@@ -138,21 +140,49 @@ def join_channels(files: list[Path], ends: tuple[str, ...]) -> dict[Path, tuple[
     return {image: tuple(parts[e] for e in ends) for image, parts in found.items()}
 
 
-def _tasks(images: dict[Path, tuple[Path, ...]], out: Path, way: Way) -> list[Task]:
-    """Choose the file of each image's labels; refuse to write two into one, or over an image."""
+def choose_targets(
+    images: dict[Path, tuple[Path, ...]], out: Path, format: str, *, is_shared: bool = False
+) -> dict[Path, Path]:
+    """Choose the file of each image's labels.
+
+    Parameters
+    ----------
+    images : dict of Path to tuple of Path
+        From `join_channels`.
+    out : Path
+        Folder of the labels.
+    format : {"auto", "zarr", "same"}
+        As in `Way`.
+    is_shared : bool
+        Several processes share each image.
+
+    Returns
+    -------
+    dict of Path to Path
+
+    Raises
+    ------
+    UserError
+        When the labels of two images would have one name, be it only if the images turn out to be large, or replace an
+        image.
+    """
     taken: dict[str, Path] = {}
     sources = {path.resolve() for parts in images.values() for path in parts}
-    tasks = []
-    for image, parts in images.items():
+    targets = {}
+    for image in images:
         target = label_path(out, image)
-        target = store_path(target) if goes_through_the_disk(image, way) else target
+        if goes_through_the_disk(image, format, is_shared=is_shared):
+            target = store_path(target)
+        possible = {target, store_path(target)} if format == "auto" else {target}
         if target.resolve() in sources:
             raise UserError(f"The labels of '{image}' would replace the image.", "Choose another folder for --out.")
-        other = taken.setdefault(target.name.lower(), image)
-        if other is not image:
-            raise UserError(
-                f"The labels of '{other}' and '{image}' would have the same name, {target.name}.",
-                "Segment them into different folders.",
-            )
-        tasks.append(Task(image, parts, target, way))
-    return tasks
+        for name in sorted(one.name for one in possible):
+            other = taken.setdefault(name.lower(), image)
+            if other is not image:
+                large = "" if name == target.name else ", if they do not fit into memory"
+                raise UserError(
+                    f"The labels of '{other}' and '{image}' would have the same name, {name}{large}.",
+                    "Segment them into different folders" + (", or with --format same." if large else "."),
+                )
+        targets[image] = target
+    return targets

@@ -71,11 +71,11 @@ def store_path(target: Path) -> Path:
     return target if suffix(target) in STORES else target.with_name(f"{stem(target)}.zarr")
 
 
-def goes_through_the_disk(name: Path, way: Way) -> bool:
-    """Tell whether labels become OME-Zarr whatever the size of the image."""
-    if way.format == "auto":
-        return suffix(name) in STORES or is_url(name) or way.workers is not None
-    return way.format == "zarr"
+def goes_through_the_disk(name: Path, format: str, *, is_shared: bool) -> bool:
+    """Tell whether labels become OME-Zarr whatever the size of the image; several processes share it only there."""
+    if format == "auto":
+        return suffix(name) in STORES or is_url(name) or is_shared
+    return format == "zarr"
 
 
 def segment_one(task: Task, report: Report, stop: Stop) -> dict[str, Any]:
@@ -91,7 +91,8 @@ def segment_one(task: Task, report: Report, stop: Stop) -> dict[str, Any]:
     images = [read_image(path, way.axes, way.voxel_size) for path in task.sources]
     image = images[0] if len(images) == 1 else stack_channels(images)
     large = way.format == "auto" and streaming.is_large(image)
-    work = _stream if large or goes_through_the_disk(task.name, way) else _at_once
+    through_the_disk = large or goes_through_the_disk(task.name, way.format, is_shared=way.workers is not None)
+    work = _stream if through_the_disk else _at_once
     told = work(task, image, report, stop)
     return {"input": task.name, **told, "seconds": round(time.perf_counter() - start, 2)}
 

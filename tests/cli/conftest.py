@@ -55,7 +55,7 @@ def _save(folder: Path, target: str) -> Path:
     from napari_unet.core.store.spec import ModelSpec
     from napari_unet.core.targets import get_target
 
-    classes = ("tissue", "bone") if target == "semantic" else ()
+    classes = {"semantic": ("tissue", "bone"), "restoration": ("gray",)}.get(target, ())
     n_out = get_target(target).n_outputs(2, len(classes))
     config = {"dims": 2, "in_channels": 1, "out_channels": n_out, "base": 4, "depth": 1}
     spec = ModelSpec("tiny", "unet", config, target, dims=2, channels=1, classes=classes, description="For tests.")
@@ -71,3 +71,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _save(tmp_path_factory.mktemp("models") / "tiny-classes", "semantic")
+
+
+@pytest.fixture(scope="session")
+def tiny_pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _save(tmp_path_factory.mktemp("models") / "tiny-pretrained", "restoration")

@@ -178,6 +178,21 @@ def test_segment_when_two_images_would_write_one_file_then_refuses(
     assert not (tmp_path / "out").exists()
 
 
+def test_segment_when_two_large_images_would_write_one_store_then_refuses_before_anything_runs(
+    run: Callable, images: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    write_image(images / "c.tif", Image(RNG.random((16, 18)), "YX"))
+    command = ("segment", images / "c.tif", images / "c.nii.gz", "--model", tiny_model, "--out", tmp_path / "out")
+
+    ran = run(*command)
+
+    assert ran.code == 2
+    assert "the same name, c.zarr, if they do not fit into memory" in ran.error
+    assert not (tmp_path / "out").exists()
+    assert run(*command, "--format", "same").code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["c.nii.gz", "c.tif"]
+
+
 def test_segment_when_labels_would_replace_an_image_then_refuses(run: Callable, images: Path, tiny_model: Path) -> None:
     ran = run("segment", images, "--model", tiny_model, "--out", images)
 
@@ -190,6 +205,15 @@ def test_segment_when_there_is_no_such_model_then_names_it(run: Callable, images
 
     assert ran.code == 2
     assert "'nobody'" in ran.error
+
+
+def test_segment_when_the_model_has_learnt_from_images_alone_then_is_one_error(
+    run: Callable, images: Path, tiny_pretrained: Path, tmp_path: Path
+) -> None:
+    ran = run("segment", images, "--model", tiny_pretrained, "--out", tmp_path / "out")
+
+    assert ran.code == 2
+    assert "cannot segment yet" in ran.error
 
 
 def test_segment_when_the_model_was_tampered_with_then_is_one_error(
