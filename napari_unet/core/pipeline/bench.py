@@ -15,7 +15,7 @@ import torch
 
 from napari_unet.core.base.catalogue import ENGINES, look_up
 from napari_unet.core.base.device import choose_device, convolution_flop, convolution_seconds
-from napari_unet.core.base.memory import free_bytes
+from napari_unet.core.base.memory import free_bytes, reused_memory
 from napari_unet.core.base.progress import Progress, Report, silent
 from napari_unet.core.base.tiles import round_up
 from napari_unet.core.pipeline.tiled import context, default_tile
@@ -150,6 +150,7 @@ def _kinds(device: str) -> Iterator[tuple[str, str]]:
                 yield engine, precision
 
 
+@reused_memory()
 def _measure(runner: Runner, engine: str, precision: str, tile: int) -> Setting:
     config = runner.config
     halo = context(runner) or (0,) * config.dims

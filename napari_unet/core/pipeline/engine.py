@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_unet.core.base.device import choose_device, choose_dtype
+from napari_unet.core.pipeline.fused import fuse
 from napari_unet.core.pipeline.halo import Halo, exact_halo
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class Engine:
     def _prepare(self, device: str, dtype: torch.dtype) -> None:
         self.device, self.dtype = torch.device(device), dtype
         network = fold_norms(copy.deepcopy(self.source).eval())
+        if device == "cpu":
+            network = fuse(network, self.config)
         # On CUDA autocast keeps fp32 weights for what needs them; on a CPU plain bf16 weights are faster.
         self.autocast = device == "cuda" and dtype != torch.float32
         network = network.to(self.device, torch.float32 if self.autocast else dtype)

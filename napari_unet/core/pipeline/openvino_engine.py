@@ -18,6 +18,7 @@ from napari_unet.core.base.device import choose_dtype
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.extras import need
 from napari_unet.core.pipeline.engine import fold_norms, valid_size
+from napari_unet.core.pipeline.fused import join_in_convolutions
 from napari_unet.core.pipeline.halo import Halo, exact_halo
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def compile_network(package: Any, network: nn.Module, config: NetConfig, dtype: 
     UserError
         When the result differs from torch's: the network has the size of its image built in.
     """
-    folded = fold_norms(copy.deepcopy(network).cpu().eval())
+    folded = join_in_convolutions(fold_norms(copy.deepcopy(network).cpu().eval()), config)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch about itself, in what OpenVINO calls

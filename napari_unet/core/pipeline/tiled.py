@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_unet.core.base.memory import free_bytes, is_out_of_memory
+from napari_unet.core.base.memory import free_bytes, is_out_of_memory, reused_memory
 from napari_unet.core.base.progress import Progress, Report, silent
 from napari_unet.core.base.tiles import Box, round_up
 from napari_unet.core.pipeline.blend import blend, plan_axis
@@ -42,6 +42,7 @@ OVERLAP = {"exact": 0.5, "fast": 0.25}
 Write = Callable[[Box, Tensor], None]
 
 
+@reused_memory()
 def run_tiled(
     engine: Runner,
     volume: Source,
