@@ -15,6 +15,7 @@ from napari_unet.app.commands import FineTuneRequest, KeptOutput, SegmentRequest
 from napari_unet.app.history import History, StateStep
 from napari_unet.app.jobs import Job, Jobs, Runner
 from napari_unet.app.merging import merge_prediction
+from napari_unet.app.overview import Overview, look_over
 from napari_unet.app.preflight import Problem, Review, review
 from napari_unet.app.renaming import renamed
 from napari_unet.app.result import Result, bytes_kept, carry_confidence
@@ -141,6 +142,7 @@ class Session:
         """Forget a labels layer that was removed, with its undo steps and what is computed for it."""
         self._results.pop(key, None)
         self.jobs.supersede(_topic(key))
+        self.jobs.supersede(f"overview {key}")
         self.history.forget(key)
 
     def has(self, key: str) -> bool:
@@ -194,6 +196,14 @@ class Session:
     def states(self, key: str, labels: Labels) -> dict[int, ObjectState]:
         """Say of each object whether it is predicted, edited, accepted or unsure."""
         return notes.states(self.result(key).corrections, labels)
+
+    def look_over(self, key: str, labels: Labels, on_done: Callable[[Overview], None]) -> Job[Overview]:
+        """Count the objects and find what was edited, beside the window; a newer look supersedes an older one.
+
+        The labels are not copied: where they are painted meanwhile, what is found has to be dropped.
+        """
+        job: Job[Overview] = Job("Count the objects", f"overview {key}", exclusive=False)
+        return self.jobs.start(look_over, (self.result(key).corrections, labels), job, on_done=on_done)
 
     def confidences(self, key: str) -> dict[int, float]:
         """Give how certain the model was of each object that it predicted, 0 to 1."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +13,7 @@ from napari_unet.core.base.errors import UserError
 from napari_unet.core.edits import EDITS
 from napari_unet.ui import layers, messages, shortcuts, view
 from napari_unet.ui.corrector import Corrector
+from napari_unet.ui.counting import Counting
 from napari_unet.ui.forms import push_button
 from napari_unet.ui.object_table import ObjectTable, rows_of
 from napari_unet.ui.tool_box import ROWS, ToolBox, in_rows
@@ -45,6 +45,7 @@ class CorrectTab(QWidget):
         self._workspace, self._results, self._session = workspace, results, session
         self.corrector = Corrector(workspace, results, session)
         self._is_picking_silently = False
+        self._counting = Counting(session, results)
         self._ends: list[Callable[[], None]] = []
         self.counts = QLabel(NOTHING)
         self.counts.setWordWrap(True)
@@ -112,13 +113,21 @@ class CorrectTab(QWidget):
         self.refresh()
 
     def _on_changed(self) -> None:
-        if self.isVisible():
-            started = time.perf_counter()
-            self.refresh()
-            self._results.pause_for(time.perf_counter() - started)
+        link = self._results.current
+        if not self.isVisible():
+            return
+        self._on_history()
+        if link is None or self._counting.known(link) is not None:
+            self._show_objects()
+            return
+        try:
+            self._counting.beside(link, self._show_objects)
+        except UserError as error:
+            self.counts.setText(str(error))
 
     def refresh(self) -> None:
-        """Show the current result anew."""
+        """Look at the current result at once, and show it."""
+        self._counting.forget()
         self._on_history()
         self._show_objects()
 
@@ -138,13 +147,14 @@ class CorrectTab(QWidget):
             self.table.show_rows([])
             self.counts.setText(self._results.why_large() or NOTHING)
             return
-        labels = layers.labels_array(link.labels)
         try:
-            states = self._session.states(link.key, labels)
+            found = self._counting.at_once(link)
         except UserError as error:
             self.counts.setText(str(error))
             return
-        rows = rows_of(labels, states, self._session.confidences(link.key), dict(enumerate(link.classes, start=1)))
+        states = found.states(self._session.result(link.key).corrections)
+        classes = dict(enumerate(link.classes, start=1))
+        rows = rows_of(found.sizes, states, self._session.confidences(link.key), classes)
         self.table.show_rows(rows)
         self.counts.setText(self._describe(link, Counter(row.state for row in rows)))
 
@@ -164,6 +174,7 @@ class CorrectTab(QWidget):
 
     def _on_opened(self, link: Link) -> None:
         self._ends.append(view.on_click(link.labels, self._on_clicked))
+        self._ends.append(layers.on_paint(link.labels, self._counting.on_voxels))
         shortcuts.bind(link.labels, self._keyed(at_pointer=True))
 
     def _on_drawing(self, layer: Layer) -> None:
@@ -221,7 +232,7 @@ class CorrectTab(QWidget):
     def _on_accept(self) -> None:
         with messages.told():
             self.corrector.accept(self.table.selected())
-            self.refresh()
+            self._show_objects()
             self.table.step(+1, only="predicted")
 
     def _on_unsure(self) -> None:

@@ -54,8 +54,7 @@ class Corrector:
         link = self._results.need()
         if not ids:
             raise UserError("No object is selected.", "Select one in the table.")
-        known = self._session.states(link.key, layers.labels_array(link.labels))
-        if all(known.get(i) == "unsure" for i in ids):
+        if self._session.result(link.key).corrections.unsure.issuperset(ids):
             self._session.mark_sure(link.key, ids)
         else:
             self._session.mark_unsure(link.key, ids)

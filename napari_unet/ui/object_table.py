@@ -32,7 +32,7 @@ class ObjectRow:
 
 
 def rows_of(
-    labels: NDArray[np.integer[Any]],
+    sizes: Mapping[int, int],
     states: Mapping[int, str],
     confidences: Mapping[int, float] | None = None,
     names: Mapping[int, str] | None = None,
@@ -41,8 +41,8 @@ def rows_of(
 
     Parameters
     ----------
-    labels : integer array
-        Read once; 0 is background.
+    sizes : mapping of label to int
+        Voxels of each object.
     states : mapping of label to str
         predicted, edited, accepted or unsure.
     confidences : mapping of label to float, 0 to 1
@@ -50,12 +50,8 @@ def rows_of(
     names : mapping of label to str
         Of classes.
     """
-    ids, sizes = count_labels(labels)
     sure, called = confidences or {}, names or {}
-    rows = [
-        ObjectRow(i, n, states.get(i, "edited"), sure.get(i), called.get(i, ""))
-        for i, n in zip(ids.tolist(), sizes.tolist(), strict=True)
-    ]
+    rows = [ObjectRow(i, n, states.get(i, "edited"), sure.get(i), called.get(i, "")) for i, n in sorted(sizes.items())]
     return sorted(rows, key=lambda r: (1.0 if r.confidence is None else r.confidence, r.size))
 
 

@@ -147,10 +147,10 @@ def is_any(labels: Labels, ids: Sequence[int]) -> NDArray[np.bool_]:
     if len(ids) > FEW_IDS:
         return np.isin(labels, np.asarray(ids, dtype=np.int64))
     top = np.iinfo(labels.dtype).max  # numpy refuses to compare with what the type cannot hold
-    first, *others = [labels == one for one in ids if one <= top] or [np.zeros(labels.shape, bool)]
-    for mask in others:
-        first |= mask
-    return first
+    hits: list[NDArray[np.bool_]] = [labels == one for one in ids if one <= top] or [np.zeros(labels.shape, bool)]
+    for other in hits[1:]:
+        hits[0] |= other
+    return hits[0]
 
 
 def boxes_of(labels: Labels, ids: Sequence[int]) -> dict[int, Box]:
