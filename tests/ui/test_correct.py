@@ -10,8 +10,8 @@ import pytest
 from napari_unet.ui import layers, shortcuts, view
 from napari_unet.ui.corrector import middle_of
 from napari_unet.ui.drawings import DRAWING, REGIONS, under_line
-from napari_unet.ui.object_table import ObjectTable, rows_of
-from tests.ui.conftest import press, squares
+from napari_unet.ui.object_table import ObjectTable, count_labels, rows_of
+from tests.ui.conftest import LIMIT_MS, press, squares
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -194,8 +194,7 @@ def test_middle_of_when_the_object_is_hollow_then_it_is_a_voxel_of_it() -> None:
 
 
 def test_rows_when_there_are_thousands_then_they_are_listed_by_size(qtbot: QtBot) -> None:
-    labels = np.arange(3000, dtype=np.int32).repeat(np.arange(3000) % 7 + 1)
-    rows = rows_of(labels, dict.fromkeys(range(1, 3000), "predicted"))
+    rows = rows_of({n: n % 7 + 1 for n in range(1, 3000)}, dict.fromkeys(range(1, 3000), "predicted"))
     assert len(rows) == 2999
     assert rows[0].size == 1
     table = ObjectTable()
@@ -209,6 +208,17 @@ def test_rows_when_there_are_thousands_then_they_are_listed_by_size(qtbot: QtBot
     assert table.step(+1) == rows[0].label
 
 
-def test_rows_when_ids_are_huge_then_they_are_counted_all_the_same() -> None:
-    labels = np.array([0, 2_000_000_000, 2_000_000_000, 7], np.int64)
-    assert [(row.label, row.size) for row in rows_of(labels, {})] == [(7, 1), (2_000_000_000, 2)]
+def test_counts_when_ids_are_huge_then_they_are_counted_all_the_same() -> None:
+    ids, sizes = count_labels(np.array([0, 2_000_000_000, 2_000_000_000, 7], np.int64))
+    assert (ids.tolist(), sizes.tolist()) == ([7, 2_000_000_000], [1, 2])
+
+
+def test_table_when_labels_are_painted_then_it_follows_beside_the_window(
+    segmented: UNetWidget, tab: CorrectTab, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tab, "isVisible", lambda: True)  # the window of a test is not shown
+    labels = segmented.results.need().labels
+    labels.paint((35, 55), 9)
+    qtbot.waitUntil(lambda: tab.table.objects.row_of(9) is not None, timeout=LIMIT_MS)
+    segmented.session.history.undo()
+    qtbot.waitUntil(lambda: tab.table.objects.row_of(9) is None, timeout=LIMIT_MS)
