@@ -102,7 +102,7 @@ def edit_until_killed(folder: Path, dims: int, seed: int, settle: float, longest
     JournalWriter.__init__.__kwdefaults__["compact_bytes"] = COMPACT_BYTES
     editor, saver = Editor(dims, seed), Autosaver(folder, settle=settle, longest=longest)
     image = identify(editor.image)
-    saver.watch("labels", image, lambda: take_draft(image, editor.labels, editor.work, (), str(editor.n)))
+    saver.watch("labels", image, lambda out: take_draft(image, editor.labels, editor.work, (), str(editor.n), out=out))
     pauses = np.random.default_rng(seed)
     while True:
         editor.edit()

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import queue
-import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
 from napari_unet.app.autosave_work import Outcome, Status, Work, status_of
+from napari_unet.app.autosave_write import in_thread, make_room, renew, write
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.store.autosave import Saved, discard, find_saved, new_slot
-from napari_unet.core.store.autosave_lock import Held, Lock
-from napari_unet.core.store.journal_writer import JournalWriter
+from napari_unet.core.store.autosave import Saved, discard, find_saved
+from napari_unet.core.store.autosave_lock import Lock
 
 if TYPE_CHECKING:
-    from napari_unet.app.autosave_draft import Draft
+    from napari_unet.app.annotations import Labels
+    from napari_unet.app.autosave_work import Take
     from napari_unet.core.store.autosave import ImageId
     from napari_unet.core.store.autosave_lock import Holder
-
-logger = logging.getLogger(__name__)
 
 SETTLE_S = 2.0
 """A save begins so long after the last change ..."""
@@ -39,12 +35,7 @@ BEAT_S = 300.0
 COPY_SHARE = 20
 """A copy that held the window up waits so many times its own length before the next."""
 
-THREAD = "napari-unet-autosave"
-
-
-def in_thread(call: Callable[[], None]) -> None:
-    """Run a call beside the window; the program's end does not wait for it."""
-    threading.Thread(target=call, name=THREAD, daemon=True).start()
+LARGE_BYTES = 16_000_000
 
 
 class Autosaver:
@@ -97,7 +88,7 @@ class Autosaver:
         """Say how safe the work is."""
         return self._status
 
-    def watch(self, key: str, image: ImageId, take: Callable[[], Draft], slot: Path | None = None) -> None:
+    def watch(self, key: str, image: ImageId, take: Take, slot: Path | None = None, like: Labels | None = None) -> None:
         """Save a labels layer from now on.
 
         Parameters
@@ -107,11 +98,13 @@ class Autosaver:
         image : ImageId
             That it belongs to.
         take : callable
-            Copies what is to be saved.
+            Copies what is to be saved, into the array that it gets where that fits.
         slot : Path or None
             Where it was saved before; None begins a new place.
+        like : integer array or None
+            Has the shape and the dtype of the labels: for a large one room is made beside the window.
         """
-        self._works[key] = Work(key, image, take, slot)
+        self._works[key] = Work(key, image, take, slot, like)
         self.touch(key)
 
     def touch(self, key: str) -> None:
@@ -128,7 +121,7 @@ class Autosaver:
         """Save a layer that is being removed for the last time; the copy is made now."""
         work = self._works.pop(key, None)
         if work is not None:
-            work.final, work.first = work.take(), self._clock()
+            work.final, work.first = work.take(None if self._is_writing else work.room), self._clock()
             self._leaving.append(work)
             self.tick()
 
@@ -143,7 +136,12 @@ class Autosaver:
         due = [w for w in self._leaving if now >= w.not_before]
         due += [w for w in self._works.values() if self._is_due(w, now)]
         if due:
-            self._begin(min(due, key=lambda w: (w.not_before, w.first or now)))
+            work = min(due, key=lambda w: (w.not_before, w.first or now))
+            if work.room is None and work.final is None and work.like is not None and work.like.nbytes > LARGE_BYTES:
+                self._is_writing = True
+                self._run(lambda: self._make_room(work))
+            else:
+                self._begin(work)
         elif now >= self._beat_at and self._locks:
             self._beat_at = now + BEAT_S
             self._is_writing = True
@@ -156,41 +154,24 @@ class Autosaver:
 
     def _begin(self, work: Work) -> None:
         began = self._clock()
-        draft = work.take() if work.final is None else work.final
+        draft = work.take(work.room) if work.final is None else work.final
+        work.room = draft.arrays["labels"]
         first = began if work.first is None else work.first
         work.first = None
         work.not_before = began + min(COPY_SHARE * (self._clock() - began), self._longest)
         self._is_writing = True
         self._beat_at = began + BEAT_S
         stamp = self._now()
-        lock = self._locks.setdefault(work.image.key, Lock(self._root / work.image.key, self._now))
-        self._run(lambda: self._mail.put(self._write(work, lock, draft, first, stamp)))
+        folder, answered = self._root / work.image.key, tuple(work.answered)
+        lock = self._locks.setdefault(work.image.key, Lock(folder, self._now))
+        self._run(lambda: self._mail.put(write(work, lock, folder, draft, answered, first, stamp)))
 
-    def _write(self, work: Work, lock: Lock, draft: Draft, first: float, stamp: float) -> Outcome:
-        """Write a draft; in the writer's thread, the only place that touches the disk."""
-        try:
-            if work.writer is None and work.slot is None and draft.is_blank:
-                return Outcome(work, first)
-            lock.take()
-            if work.writer is None:
-                work.slot = work.slot or new_slot(self._root / work.image.key)
-                work.writer = JournalWriter(work.slot)
-            number = work.writer.write(stamp, draft.about, draft.state, draft.arrays)
-            for old in work.answered:
-                with suppress(OSError):
-                    discard(old)
-            work.answered.clear()
-        except Exception as error:  # the end of the thread: whatever it is, the work is not saved
-            if not isinstance(error, (OSError, Held)):
-                logger.exception("labels could not be saved")
-            _give_back_empty(work)
-            return Outcome(work, first, error=error)
-        return Outcome(work, first, number)
+    def _make_room(self, work: Work) -> None:
+        make_room(work)
+        self._mail.put(None)
 
     def _beat(self) -> None:
-        for lock in self._locks.values():
-            with suppress(OSError, Held):
-                lock.take()
+        renew(self._locks.values())
         self._mail.put(None)
 
     def _collect(self, wait: float = 0.0) -> None:
@@ -208,7 +189,8 @@ class Autosaver:
             work.not_before = self._clock() + RETRY_S
         else:
             work.saved_at = self._now() if outcome.number is not None else work.saved_at
-            if work in self._leaving:
+            work.answered = [slot for slot in work.answered if slot not in outcome.answered]
+            if outcome.draft is work.final and work in self._leaving:
                 self._leaving.remove(work)
         self._tell()
         if outcome.number is not None:
@@ -252,8 +234,8 @@ class Autosaver:
         """List what was saved for an image in windows that are gone, the newest first."""
         if self.holder(image) is not None:
             return []
-        own = {work.slot for work in (*self._works.values(), *self._leaving)}
-        own |= {slot for work in self._works.values() for slot in work.answered}
+        works = (*self._works.values(), *self._leaving)
+        own = {work.slot for work in works} | {slot for work in works for slot in work.answered}
         return [one for one in find_saved(self._root / image.key, image) if one.folder not in own]
 
     def holder(self, image: ImageId) -> Holder | None:
@@ -286,11 +268,3 @@ class Autosaver:
         if status != self._status:
             self._status = status
             self.status_changed.emit(status)
-
-
-def _give_back_empty(work: Work) -> None:
-    """Remove the folder of a work whose first save failed, so that it is not left behind."""
-    if work.slot is not None:
-        with suppress(OSError):  # it is not empty: something was saved before
-            work.slot.rmdir()
-            work.slot = work.writer = None

@@ -81,6 +81,7 @@ def take_draft(
     classes: Sequence[str] = (),
     title: str = "",
     box: Box | None = None,
+    out: Labels | None = None,
 ) -> Draft:
     """Copy what is to be saved; the user may go on painting.
 
@@ -94,9 +95,14 @@ def take_draft(
         What is kept for the layer.
     classes, title, box
         As in `Restored`.
+    out : integer array or None
+        Takes the copy if it fits: to write over memory is several times faster than to get new memory.
     """
     c = result.corrections
-    arrays: Arrays = {"labels": np.array(labels), "predicted": c.predicted}
+    is_room = out is not None and (out.shape, out.dtype) == (labels.shape, labels.dtype)
+    copy = out if out is not None and is_room else np.empty(labels.shape, labels.dtype)
+    np.copyto(copy, labels)
+    arrays: Arrays = {"labels": copy, "predicted": c.predicted}
     arrays |= {k: a for k, a in (("background", c.background), ("painted", c.painted)) if a is not None}
     state = {
         "version": VERSION,

@@ -11,9 +11,12 @@ from napari_unet.app.errors import describe_error
 from napari_unet.core.store.autosave_lock import Held, Holder
 
 if TYPE_CHECKING:
+    from napari_unet.app.annotations import Labels
     from napari_unet.app.autosave_draft import Draft
     from napari_unet.core.store.autosave import ImageId
     from napari_unet.core.store.journal_writer import JournalWriter
+
+    Take = Callable[[Labels | None], Draft]
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,10 @@ class Work:
 
     Parameters
     ----------
-    key, image, take, slot
+    key, image, take, slot, like
         See `Autosaver.watch`.
+    room : integer array or None
+        For the copy, used again and again.
     writer : JournalWriter or None
         From the first save on; used by the writer's thread only.
     first, last : float
@@ -66,8 +71,10 @@ class Work:
 
     key: str
     image: ImageId
-    take: Callable[[], Draft]
+    take: Take
     slot: Path | None = None
+    like: Labels | None = None
+    room: Labels | None = None
     writer: JournalWriter | None = None
     first: float | None = None
     last: float = 0.0
@@ -83,8 +90,10 @@ class Outcome:
     """Say how a save ended: with the number of a revision (None where there was nothing to lose), or with an error."""
 
     work: Work
+    draft: Draft
     first: float
     number: int | None = None
+    answered: tuple[Path, ...] = ()
     error: BaseException | None = None
 
 

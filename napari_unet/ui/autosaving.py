@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Image as ImageLayer
     from napari.layers import Labels
+    from numpy.typing import NDArray
 
     from napari_unet.app.autosave_draft import Draft, Restored
     from napari_unet.app.session import Session
@@ -84,12 +85,12 @@ class Autosaving(QObject):
         image = identify(self._whole(link))
         slot, self._adopted = self._adopted, None
         self._ends[link.key] = _on_change(link.labels, partial(self.saver.touch, link.key))
-        self.saver.watch(link.key, image, partial(self._take, link, image), slot)
+        self.saver.watch(link.key, image, partial(self._take, link, image), slot, layers.labels_array(link.labels))
         self._clock.start()
 
-    def _take(self, link: Link, image: ImageId) -> Draft:
+    def _take(self, link: Link, image: ImageId, out: NDArray[np.integer[Any]] | None) -> Draft:
         labels, result = layers.labels_array(link.labels), self._session.result(link.key)
-        return take_draft(image, labels, result, link.classes, link.labels.name, link.box)
+        return take_draft(image, labels, result, link.classes, link.labels.name, link.box, out)
 
     def _whole(self, link: Link) -> Image:
         """Give the image of a result, the whole one where the result is of a part."""

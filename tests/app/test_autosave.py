@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 
 from napari_unet.app import annotations as notes
+from napari_unet.app import autosave
 from napari_unet.app.autosave import BEAT_S, LONGEST_S, RETRY_S, SETTLE_S, Autosaver
 from napari_unet.app.autosave_draft import load, restore, take_draft
 from napari_unet.app.large import crop
@@ -43,8 +44,11 @@ class Bench:
         self.saver.status_changed.connect(lambda status: self.told.append(status.kind))
 
     def open(self, key="a", slot=None) -> Bench:
-        self.saver.watch(key, ID, lambda: take_draft(ID, self.labels, self.result, (), "cells (U-Net)"), slot)
+        self.saver.watch(key, ID, self.take, slot, self.labels)
         return self
+
+    def take(self, out):
+        return take_draft(ID, self.labels, self.result, (), "cells (U-Net)", out=out)
 
     def paint(self, value=1, key="a") -> None:
         self.labels[:5, :5] = value
@@ -133,9 +137,9 @@ def test_save_when_several_layers_changed_then_each_has_its_place(bench, tmp_pat
 def test_save_when_copying_takes_long_then_the_next_one_waits(bench):
     original = bench.saver._works["a"].take
 
-    def slowly():
+    def slowly(out):
         bench.now += 0.3
-        return original()
+        return original(out)
 
     bench.saver._works["a"].take = slowly
     bench.paint()
@@ -145,6 +149,38 @@ def test_save_when_copying_takes_long_then_the_next_one_waits(bench):
     assert len(bench.saved) == 1
     bench.after(3)
     assert len(bench.saved) == 2
+
+
+def test_save_when_the_labels_are_large_then_room_is_made_beside_the_window_and_used_again(bench, monkeypatch):
+    monkeypatch.setattr(autosave, "LARGE_BYTES", 100)
+    given = []
+    original = bench.saver._works["a"].take
+
+    def take(out):
+        given.append(out)
+        return original(out)
+
+    bench.saver._works["a"].take = take
+    for value in (1, 2, 3):
+        bench.paint(value)
+        bench.after(SETTLE_S).after(0)
+    assert len(bench.saved) == 3
+    assert given[0] is not None
+    assert given[0] is given[1] is given[2]
+
+
+def test_leave_when_the_writer_still_writes_then_its_copy_is_not_touched(tmp_path):
+    waiting = []
+    bench = Bench(tmp_path, waiting.append).open()
+    bench.paint(1)
+    bench.after(SETTLE_S)
+    bench.paint(2)
+    bench.saver.leave("a")
+    waiting.pop()()
+    assert (on_disk(tmp_path)[0].labels[:5, :5] == 1).all()
+    bench.after(0)
+    waiting.pop()()
+    assert (on_disk(tmp_path)[0].labels[:5, :5] == 2).all()
 
 
 # ---------------------------------------------------------------- what fails
@@ -297,6 +333,26 @@ def test_restore_when_taken_into_another_layer_then_the_old_place_goes_only_afte
         assert saved.folder.is_dir()
         assert again.found() == []
     again.after(RETRY_S)
+    assert not saved.folder.exists()
+    assert [int(one.labels.max()) for one in on_disk(tmp_path)] == [5]
+
+
+def test_restore_when_a_save_from_before_is_being_written_then_the_old_place_stays_until_the_next(bench, tmp_path):
+    bench.paint(5)
+    bench.after(SETTLE_S)
+    bench.saver.close(1)
+    waiting = []
+    again = Bench(tmp_path, waiting.append).open("b")
+    again.paint(2, "b")
+    again.after(SETTLE_S)
+    (saved,) = again.found()
+    again.labels[:] = load(saved, IMAGE).labels
+    again.saver.discard_when_saved("b", saved)
+    waiting.pop()()
+    assert saved.folder.exists()
+    again.after(SETTLE_S)
+    waiting.pop()()
+    again.after(0)
     assert not saved.folder.exists()
     assert [int(one.labels.max()) for one in on_disk(tmp_path)] == [5]
 

@@ -85,10 +85,10 @@ class Life(RuleBasedStateMachine):
         self.session.result_changed.connect(self.saver.touch)
         self.session.history.changed.connect(lambda: self.saver.touch(self.key))
 
-    def take(self) -> Draft:
+    def take(self, out: np.ndarray | None) -> Draft:
         result = self.session.result(self.key)
         self.taken = self.labels.copy(), result
-        return take_draft(ID, self.labels, result)
+        return take_draft(ID, self.labels, result, out=out)
 
     def on_saved(self, key: str, number: int) -> None:
         self.safe = self.taken

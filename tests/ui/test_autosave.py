@@ -11,6 +11,7 @@ from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtWidgets import QMessageBox
 
 from napari_unet.app import autosave, library
+from napari_unet.app.autosave_work import Status
 from napari_unet.core.store.autosave_lock import LOCK_FILE
 from napari_unet.ui import layers
 from napari_unet.ui.autosave_line import words
@@ -231,8 +232,8 @@ def test_line_when_a_save_fails_then_it_is_red_and_closing_asks_until_it_works(
 
 
 def test_words_when_the_state_is_known_then_each_is_told() -> None:
-    told = {kind: words(autosave.Status(kind, 0.0)) for kind in ("saved", "waiting", "held")}
+    told = {kind: words(Status(kind, 0.0)) for kind in ("saved", "waiting", "held")}
     assert "1970" in told["saved"]
     assert "newer" in told["waiting"]
     assert "another window" in told["held"]
-    assert words(autosave.Status()) == ""
+    assert words(Status()) == ""
