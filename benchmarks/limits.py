@@ -1,8 +1,8 @@
 """How near the engines come to what the processor can do, and that memory does not grow from run to run.
 
 The limit is the fastest of some convolutions, measured in turn with the networks. Operations are those of the network
-as it is written. The engines compute fewer, since they do not convolve what was enlarged voxel by voxel; how many stands
-beside it. Memory is used again as in ``run_tiled``. Weights are random: time does not depend on them.
+as it is written. The engines compute fewer, since they do not convolve what was enlarged voxel by voxel; how many
+stands beside it. Memory is used again as in ``run_tiled``. Weights are random: time does not depend on them.
 """
 
 from __future__ import annotations
