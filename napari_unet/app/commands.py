@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_unet.app import library
 from napari_unet.app.asking import Asker
+from napari_unet.app.glimpses import Glimpses
 from napari_unet.app.requests import (
     FineTuneRequest,
     KeptOutput,
@@ -67,7 +68,8 @@ def segment(request: SegmentRequest, report: Report, stop: Stop) -> SegmentResul
     report(Progress(0, 1, "loading the model"))
     model = load_cached(request.model)
     check_can_segment(model.spec)
-    asker = Asker(report, asks=request.asks)
+    glimpses = Glimpses(report)
+    asker = Asker(glimpses.report, asks=request.asks)
     found = pipeline.segment(
         model,
         request.image,
@@ -76,6 +78,7 @@ def segment(request: SegmentRequest, report: Report, stop: Stop) -> SegmentResul
         request.label_box,
         first=request.first,
         may_use_cpu=asker.may_use_cpu,
+        on_tile=glimpses.add if request.asks else None,
     )
     kept = KeptOutput(
         found.prediction,

@@ -40,7 +40,8 @@ class SegmentRequest:
     first : Box or None
         What is looked at, one slice for each spatial axis: it is computed first.
     asks : bool
-        Somebody answers questions (`app.asking`); if not, the job goes on by itself and says so in the notes.
+        Somebody answers questions (`app.asking`) and looks at tiles as they are done (`app.glimpses`); if not, the job
+        goes on by itself and says so in the notes.
     """
 
     image: Image
@@ -54,13 +55,18 @@ class SegmentRequest:
     @property
     def label_box(self) -> Box | None:
         """Give the box with one slice for each axis of the labels; None where it is the whole image."""
-        if self.box is None and (self.time is None or "T" not in self.image.axes):
-            return None
-        space = self.box or tuple(slice(0, n) for n in self.image.spatial_shape)
-        if "T" not in self.image.axes:
-            return space
-        times = slice(0, self.image.n_times) if self.time is None else slice(self.time, self.time + 1)
-        return (times, *space)
+        return label_box(self.image, self.box, self.time)
+
+
+def label_box(image: Image, box: Box | None, time: int | None) -> Box | None:
+    """Give a spatial box and a time point as one slice for each axis of the labels; None for the whole image."""
+    if box is None and (time is None or "T" not in image.axes):
+        return None
+    space = box or tuple(slice(0, n) for n in image.spatial_shape)
+    if "T" not in image.axes:
+        return space
+    times = slice(0, image.n_times) if time is None else slice(time, time + 1)
+    return (times, *space)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,10 +10,12 @@ from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.app import large, library, streaming
 from napari_unet.app.job import JobState
+from napari_unet.app.requests import label_box
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import LargeOptions, SegmentOptions
 from napari_unet.ui import layers, messages, view
 from napari_unet.ui.forms import OptionsForm, enlarge, folding, guard_wheel, shrink
+from napari_unet.ui.glimpse_layer import GlimpseLayer
 from napari_unet.ui.image_box import ImageBox
 from napari_unet.ui.model_picker import ModelPicker
 from napari_unet.ui.object_table import count_labels
@@ -56,6 +58,7 @@ class SegmentTab(QWidget):
         super().__init__()
         self._workspace, self._results, self._session = workspace, results, session
         self._large_results = large_results
+        self._glimpses: GlimpseLayer | None = None  # of the running job; its signals hold it only weakly
         self.image_box = ImageBox(workspace)
         self.model = ModelPicker(workspace, session)
         self.scope = QComboBox()
@@ -122,7 +125,7 @@ class SegmentTab(QWidget):
 
         self.said.hide()
         seen = view.view_box(self._workspace.viewer, layer, axes)
-        self._session.segment(
+        job = self._session.segment(
             image,
             _on_done,
             options=options,
@@ -131,6 +134,8 @@ class SegmentTab(QWidget):
             first=seen[1:] if "T" in axes else seen,
             topic=topic_of(layer.unique_id),
         )
+        self._glimpses = GlimpseLayer(self._workspace.viewer, layer, image, axes, label_box(image, box, time))
+        self._glimpses.follow(job)
 
     def _start_large(self, layer: ImageLayer, image: Image, axes: str, options: SegmentOptions) -> None:
         """Segment from the disk to the disk; after Cancel the next press goes on."""

@@ -12,12 +12,13 @@ from napari_unet.core.base.errors import Cancelled, UserError
 from napari_unet.core.base.image import Image
 from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.metrics.instances import match_counts
+from napari_unet.core.nets.config import NetConfig
 from napari_unet.core.pipeline import tiled, zoom
 from napari_unet.core.pipeline.engine import Engine
 from napari_unet.core.pipeline.segment import redecode, segment
 from napari_unet.core.store.models import Model, initial_model
 from napari_unet.core.targets import DecodeSettings
-from tests.core.phantoms import blobs, tiny_spec
+from tests.core.phantoms import blobs, lived_in, tiny_spec
 
 PLAIN = SegmentOptions(device="cpu", precision="fp32")
 OFF = replace(PLAIN, rescale="off")
@@ -357,6 +358,45 @@ def test_segment_when_something_is_looked_at_then_it_is_computed_first_and_label
     found = segment(model, image, options, first=first)
     assert brightness[0] == max(brightness) > min(brightness)
     np.testing.assert_array_equal(found.labels, plain)
+
+
+@pytest.mark.parametrize(("dims", "axes"), [(2, "YX"), (2, "ZYX"), (3, "ZYX"), (2, "TYX")])
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+def test_segment_when_tiles_are_looked_at_then_they_cover_what_is_asked_for_and_show_the_foreground(
+    oracle, dims, axes, factor
+):
+    shape = (4, 128, 128)[-len(axes) :]
+    sample = blobs(shape=shape[-2:], n=10)
+    image = Image(np.broadcast_to(sample.image.data, shape).copy(), axes)
+    box = (*(slice(1, 3) for _ in shape[:-2]), slice(10, 128), slice(0, 90))
+    seen = np.full(shape, 9, np.uint8)
+    options = replace(OFF, tile=32, rescale="auto", object_size=16 / factor)
+
+    def look(glimpse):
+        where = (glimpse.time, *glimpse.box) if "T" in axes else glimpse.box
+        assert (seen[where] == 9).all()
+        seen[where] = glimpse.classes
+
+    found = segment(oracle(dims=dims), image, options, box=box, on_tile=look)
+    assert (seen[box] != 9).all()
+    outside = np.ones(shape, bool)
+    outside[box] = False
+    assert (seen[outside] == 9).all()
+    assert ((seen[box] > 0) == (found.labels > 0)).mean() > 0.97
+
+
+def test_segment_when_tiles_of_classes_are_looked_at_then_they_show_the_classes():
+    spec = tiny_spec(target="semantic", classes=("a", "b"), object_size=None)
+    model = Model(spec, lived_in(NetConfig.from_dict(spec.net_config), 2).state_dict())
+    image = blobs().image
+    seen = np.zeros(image.label_shape, np.uint8)
+
+    def look(glimpse):
+        seen[glimpse.box] = glimpse.classes
+
+    found = segment(model, image, replace(OFF, tile=32, min_size=0), on_tile=look)
+    np.testing.assert_array_equal(seen, found.labels)
+    assert len(np.unique(seen)) > 1
 
 
 def test_segment_when_the_gpu_is_too_small_then_asks_with_the_time_for_all_that_is_left(oracle, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,14 @@ from numpy.typing import NDArray
 
 from napari_unet.core.base.catalogue import ENGINES, look_up
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.glimpse import Glimpse, Place
 from napari_unet.core.base.normalise import Statistics, measure
 from napari_unet.core.base.progress import Progress, Report, within
 from napari_unet.core.base.resize import resize_linear
 from napari_unet.core.base.tiles import Box, full_box, grow
 from napari_unet.core.pipeline.channels import read_box, read_samples
 from napari_unet.core.pipeline.ladder import Ask, always
-from napari_unet.core.pipeline.prediction import Prediction
+from napari_unet.core.pipeline.prediction import Prediction, chosen_settings
 from napari_unet.core.pipeline.scale import object_diameter, sampling_of, zoomed_shape
 from napari_unet.core.pipeline.tiled import context, run_tiled
 
@@ -57,6 +59,8 @@ class Predictor:
     ) -> None:
         self.model, self.image, self.options = model, image, options
         self.first, self.may_use_cpu = first, may_use_cpu
+        self.on_tile: Callable[[Glimpse], None] | None = None  # sees each tile as it is done, in any thread
+        self._place: Place | None = None
         self.n_after = 0  # time points that come after the one that is computed, for the estimate of the time
         self.engine = make_engine(model, options)
         self.statistics = statistics or measure_statistics(model, image, options)
@@ -89,6 +93,7 @@ class Predictor:
         crop = self.statistics.apply(read)
         size = zoomed_shape(crop.shape[1:], factors)
         first = None if self.first is None else _seen_from(self.first, outer, size)
+        self._place = Place(time, outer, size, box)
         maps = self._maps(resize_linear(crop, size), first, report)
         finest = tuple(max(n, m) for n, m in zip(size, crop.shape[1:], strict=True))
         if finest != size:
@@ -112,13 +117,14 @@ class Predictor:
         order = range(n) if first is None else sorted(range(n), key=lambda z: abs(z - first[0].start))
         for done, z in enumerate(order):
             left = n - 1 - done + self.n_after * n
-            planes[z] = self._tiles(volume[:, z], first and first[1:], left, within(report, done / n, (done + 1) / n))
+            part = within(report, done / n, (done + 1) / n)
+            planes[z] = self._tiles(volume[:, z], first and first[1:], left, part, z)
         return np.stack([planes[z] for z in range(n)], axis=1)
 
     def _tiles(
-        self, volume: NDArray[np.float32], first: Box | None, n_after: int, report: Report
+        self, volume: NDArray[np.float32], first: Box | None, n_after: int, report: Report, plane: int | None = None
     ) -> NDArray[np.float16]:
-        """Run the network over one volume; `n_after` like it follow."""
+        """Run the network over one volume, or over one plane of a stack; `n_after` like it follow."""
         target = self.model.target
         out: list[NDArray[np.float16]] = []
 
@@ -127,6 +133,7 @@ class Predictor:
             if not out:
                 out.append(np.zeros((maps.shape[0], *volume.shape[1:]), np.float16))
             out[0][(slice(None), *core)] = maps
+            self._show(maps, core, plane)
 
         options = self.options
         self.is_blended |= run_tiled(
@@ -140,6 +147,22 @@ class Predictor:
             may_use_cpu=lambda seconds: self.may_use_cpu(seconds * (1 + n_after)),
         )
         return check_finite(out[0], self.model)
+
+    def _show(self, maps: NDArray[Any], core: Box, plane: int | None) -> None:
+        """Hand a tile to whoever wants to see it: foreground, or classes."""
+        if self.on_tile is None or self._place is None:
+            return
+        settings = chosen_settings(self.model.decode, self.options)
+        if self.model.spec.target == "instances":
+            found = (maps[0] > settings.foreground).astype(np.uint8)
+        else:
+            sampling = (1.0,) * len(core)
+            found = self.model.target.decode(maps, replace(settings, min_size=0), sampling).astype(np.uint8)
+        if plane is not None:
+            found, core = found[np.newaxis], (slice(plane, plane + 1), *core)
+        glimpse = self._place.see(found, core)
+        if glimpse is not None:
+            self.on_tile(glimpse)
 
     def prediction(self, maps: tuple[NDArray[np.float16], ...], box: Box, factors: Sequence[float]) -> Prediction:
         """Put the maps together with what decoding needs to know of their grid."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from napari_unet.core.pipeline.predictor import BLENDED, Predictor
 from napari_unet.core.pipeline.zoom import choose_zoom
 
 if TYPE_CHECKING:
+    from napari_unet.core.base.glimpse import Glimpse
     from napari_unet.core.base.image import Image
     from napari_unet.core.store.models import Model
 
@@ -73,6 +75,7 @@ def segment(
     *,
     first: Box | None = None,
     may_use_cpu: Ask = always,
+    on_tile: Callable[[Glimpse], None] | None = None,
 ) -> Segmentation:
     """Segment an image, or a box of it.
 
@@ -92,6 +95,8 @@ def segment(
         What is looked at, one slice for each spatial axis: tiles are done in the order of their distance to it.
     may_use_cpu : function of an estimated time in s
         Asked before a GPU is given up for want of memory.
+    on_tile : function of a Glimpse, or None
+        Sees each tile as it is done; may be called in another thread.
 
     Returns
     -------
@@ -109,6 +114,7 @@ def segment(
     space = box[-image.dims :]
     run = Predictor(model, image, options, first=first, may_use_cpu=may_use_cpu)
     zoom = choose_zoom(run, space, times[0], within(report, 0, FIRST_SHARE))
+    run.on_tile = on_tile  # not the first pass, which may be at another scale
     start = FIRST_SHARE if run.kept else 0.0
     maps = []
     for number, time in enumerate(times):
