@@ -238,6 +238,15 @@ class Autosaver:
         own = {work.slot for work in works} | {slot for work in works for slot in work.answered}
         return [one for one in find_saved(self._root / image.key, image) if one.folder not in own]
 
+    def left_behind(self) -> list[Saved]:
+        """List the newest of each image whose window ended without closing, the newest first."""
+        try:
+            folders = [path for path in self._root.iterdir() if Lock(path, self._now).is_left()]
+        except OSError:
+            return []
+        newest = [found[0] for found in map(find_saved, folders) if found]
+        return sorted(newest, key=lambda saved: saved.revision.time, reverse=True)
+
     def holder(self, image: ImageId) -> Holder | None:
         """Give the other window that holds an image; None without one."""
         lock = self._locks.get(image.key) or Lock(self._root / image.key, self._now)

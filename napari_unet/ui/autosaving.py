@@ -63,6 +63,7 @@ class Autosaving(QObject):
         self._adopted: Path | None = None
         self._offers: list[Saved] = []
         self.holder: Holder | None = None
+        self.left_behind: Saved | None = None
         self._clock = QTimer(self)
         self._clock.setInterval(TICK_MS)
         self._clock.timeout.connect(self.saver.tick)
@@ -73,7 +74,6 @@ class Autosaving(QObject):
         results.opened.connect(self._on_opened)
         results.closing.connect(self._on_closing)
         session.result_changed.connect(self.saver.touch)
-        session.history.changed.connect(self._on_history)
         workspace.image_changed.connect(self._look.start)
         self._look.start()
 
@@ -98,10 +98,6 @@ class Autosaving(QObject):
         axes = None if owner is None else self._workspace.reading_of(owner).axes
         return link.image if link.box is None or owner is None or axes is None else layers.to_image(owner, axes)
 
-    def _on_history(self) -> None:
-        for key in self._ends:
-            self.saver.touch(key)
-
     def _on_closing(self, link: Link) -> None:
         end = self._ends.pop(link.key, None)
         if end is not None:
@@ -122,7 +118,7 @@ class Autosaving(QObject):
 
     def look(self) -> None:
         """Look what was saved for the current image."""
-        self._offers, self.holder = [], None
+        self._offers, self.holder, self.left_behind = [], None, None
         try:
             image = identify(self._workspace.image())
         except UserError:
@@ -130,6 +126,8 @@ class Autosaving(QObject):
         if image is not None:
             self.holder = self.saver.holder(image)
             self._offers = self.saver.found(image)
+        elif self._workspace.layer is None:
+            self.left_behind = next(iter(self.saver.left_behind()), None)
         self.offered.emit()
 
     def restore(self) -> None:

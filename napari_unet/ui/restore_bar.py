@@ -45,8 +45,8 @@ class RestoreBar(QFrame):
         self._on_offered()
 
     def _on_offered(self) -> None:
-        offer, holder = self._autosaving.offer, self._autosaving.holder
-        self.setVisible(offer is not None or holder is not None)
+        offer, holder, left = self._autosaving.offer, self._autosaving.holder, self._autosaving.left_behind
+        self.setVisible(any(one is not None for one in (offer, holder, left)))
         for button in (self.restore, self.discard):
             button.setVisible(offer is not None)
         self.both.setVisible(offer is not None and self._autosaving.has_labels)
@@ -55,6 +55,8 @@ class RestoreBar(QFrame):
         elif holder is not None:
             text = held_words(holder)
             self.said.setText(f"{text[0].upper()}{text[1:]} What you paint here is not saved until it is closed there.")
+        elif left is not None:
+            self.said.setText(left_words(left))
 
     def _restore(self) -> None:
         with messages.told():
@@ -90,3 +92,12 @@ def words(saved: Saved) -> str:
     if saved.damage:
         said += " What was saved last is damaged; this is the newest that is whole."
     return said
+
+
+def left_words(saved: Saved) -> str:
+    """Say which image to open after a crash."""
+    image = saved.revision.about.get("image")
+    known = image if isinstance(image, dict) else {}
+    which = known.get("source") or known.get("name") or "the image"
+    at = clock_time(saved.revision.time)
+    return f"The program ended unexpectedly. Labels were saved {at}: open '{which}' again to bring them back."

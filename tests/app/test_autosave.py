@@ -357,6 +357,20 @@ def test_restore_when_a_save_from_before_is_being_written_then_the_old_place_sta
     assert [int(one.labels.max()) for one in on_disk(tmp_path)] == [5]
 
 
+def test_left_behind_when_the_process_died_then_the_image_is_named_and_not_after_closing(bench, tmp_path):
+    bench.paint(5)
+    bench.after(SETTLE_S)
+    assert Bench(tmp_path).saver.left_behind() == []
+    (lock,) = tmp_path.rglob(LOCK_FILE)
+    said = lock.read_text()
+    lock.write_text(said.replace('"started": ', '"started": 1'))  # as of another process of the same number
+    (left,) = Bench(tmp_path).saver.left_behind()
+    assert left.revision.about["image"]["name"] == "cells"
+    lock.write_text(said)
+    bench.saver.close(1)
+    assert Bench(tmp_path).saver.left_behind() == []
+
+
 def test_discard_when_answered_then_nothing_is_found(bench, tmp_path):
     bench.paint(5)
     bench.after(SETTLE_S)

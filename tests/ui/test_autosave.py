@@ -45,7 +45,7 @@ def start_again(make_napari_viewer: Callable[..., Viewer], dock: UNetWidget) -> 
             dock.autosaving.saver.close = lambda seconds: True  # type: ignore[method-assign]
             dock.shut_down()
             for lock in library.autosave_folder().rglob(LOCK_FILE):
-                lock.unlink()
+                lock.write_text(lock.read_text().replace('"started": ', '"started": 1'))
         viewer = make_napari_viewer()
         widget = UNetWidget(PublicOnlyProxy(viewer))
         viewer.window.add_dock_widget(widget, name="U-Net")
@@ -96,6 +96,8 @@ def test_restore_when_the_program_was_killed_then_labels_and_states_come_back(
     states, before = dock.session.states(key, labels), dock.session.result(key)
 
     again = start_again()
+    qtbot.waitUntil(lambda: "open 'squares' again" in again.restore_bar.said.text(), timeout=LIMIT_MS)
+    assert again.restore_bar.restore.isHidden()
     again.workspace.viewer.add_image(squares(), name="squares")
     offered(again, qtbot)
     assert "1 accepted, 1 unsure, 1 regions finished" in again.restore_bar.said.text()

@@ -97,15 +97,15 @@ def checksum(data: Any) -> str:
     return f"{zlib.crc32(np.ascontiguousarray(part).tobytes()):08x}"
 
 
-def find_saved(folder: Path, image: ImageId) -> list[Saved]:
+def find_saved(folder: Path, image: ImageId | None = None) -> list[Saved]:
     """List what was autosaved for an image, the newest first.
 
     Parameters
     ----------
     folder : Path
         Of the image.
-    image : ImageId
-        Other channels of its file lie in the same folder and are left out.
+    image : ImageId or None
+        Other channels of its file lie in the same folder and are left out. None takes whatever is there.
     """
     try:
         inside = [path for path in folder.iterdir() if path.is_dir() and path.name.isdigit()]
@@ -118,9 +118,9 @@ def find_saved(folder: Path, image: ImageId) -> list[Saved]:
             continue
         was = journal.revision.about.get("image")
         was = was if isinstance(was, dict) else {}
-        sums = {str(was.get("checksum", "")), image.checksum} - {""}
+        sums = {str(was.get("checksum", "")), image.checksum if image is not None else ""} - {""}
         is_other = len(sums) == 2
-        if is_other and was.get("name") != image.name:
+        if image is not None and is_other and was.get("name") != image.name:
             continue
         found.append(Saved(path, journal.revision, journal.damage, is_other))
     return sorted(found, key=lambda saved: saved.revision.time, reverse=True)

@@ -105,6 +105,10 @@ class Lock:
         holder = read_holder(self._path)
         return holder if holder is not None and holder.token != self._token and self._is_live(holder) else None
 
+    def is_left(self) -> bool:
+        """Tell whether a window that is gone has left the lock: it did not close in order."""
+        return self._path.exists() and not self._is_live(read_holder(self._path))
+
     def release(self) -> None:
         """Give the lock back, if it is ours."""
         holder = read_holder(self._path)
