@@ -41,11 +41,11 @@ def renamed(result: Result, labels: Labels, names: Mapping[int, int], frame: tup
     predicted = np.array(c.predicted)
     part = predicted[frame]
     # A predicted object that was deleted may have one of the new ids: it must not be taken for the renamed one.
-    free = int(max(int(part.max(initial=0)), int(labels.max(initial=0)), *names.values())) + 1
-    if free + len(names) > np.iinfo(predicted.dtype).max:
+    ghosts = [one for one in sorted(set(names.values()) - set(names)) if _is_in(part, one, len(names))]
+    free = int(max(int(part.max(initial=0)), int(labels.max(initial=0)), *names.values())) + 1 if ghosts else 0
+    if max(free + len(ghosts), *names.values()) > np.iinfo(predicted.dtype).max:
         predicted = predicted.astype(np.int64)
         part = predicted[frame]
-    ghosts = [one for one in sorted(set(names.values()) - set(names)) if _is_in(part, one, len(names))]
     _rename(part, {**names, **{one: free + n for n, one in enumerate(ghosts)}})
     predicted.flags.writeable = False
     elsewhere: frozenset[int] = frozenset()

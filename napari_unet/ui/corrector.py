@@ -95,7 +95,7 @@ class Corrector:
         name : str
             A key of `EDITS`.
         ids : sequence of int
-            The selected objects; what a drawn outline encloses goes before them.
+            The selected objects; those that an outline encloses or a line crosses go before them.
         parameters : mapping of str to value, optional
             What a person chose; the rest is filled in.
         in_slice : bool
@@ -108,7 +108,7 @@ class Corrector:
             raise UserError(f"These labels are classes, not single objects: no '{tool.title}'.", tool.no_classes)
         frame = frame_of(self._viewer, link, tool.span, in_slice=in_slice)
         filled = self._filled(tool, link, frame)
-        chosen = self._chosen(name, tool, link, frame, ids, filled, at_pointer=at_pointer)
+        chosen = self._chosen(name, link, frame, ids, at_pointer=at_pointer)
         edit = tool(frame.labels, chosen, **{**(parameters or {}), **filled})
         with self._results.step(tool.title, link.key):
             if name in ("relabel", "renumber"):
@@ -141,24 +141,19 @@ class Corrector:
             return None
         return EdgeMap(kept, frame.key, int(link.labels.selected_label) if link.classes else 0)
 
-    def _chosen(
-        self,
-        name: str,
-        tool: Tool,
-        link: Link,
-        frame: Frame,
-        ids: Sequence[int],
-        filled: Mapping[str, Any],
-        *,
-        at_pointer: bool,
-    ) -> list[int]:
+    def _chosen(self, name: str, link: Link, frame: Frame, ids: Sequence[int], *, at_pointer: bool) -> list[int]:
+        """Give the objects that are meant: those drawn around or through, else the selected, else at the pointer."""
+        tool = EDITS[name]
         if tool.needs == "none":
             return []
-        line, lasso = filled.get("line"), self.drawings.outline(link.labels, frame)
-        if line is not None and len(ids) != 1:
-            return [under_line(frame.labels, line)]
-        if lasso is not None and name != "split":
-            return enclosed(frame.labels, lasso)
+        line = self.drawings.line(link.labels, frame)
+        if name == "split":
+            return list(ids) if line is None or len(ids) == 1 else under_line(frame.labels, line)[:1]
+        outline = self.drawings.outline(link.labels, frame)
+        if outline is not None:
+            return enclosed(frame.labels, outline)
+        if line is not None:
+            return under_line(frame.labels, line)
         if not ids and at_pointer and tool.needs != "any":
             below = view.under_pointer(self._viewer, link.labels)
             return [below] if below else []

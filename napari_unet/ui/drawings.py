@@ -95,8 +95,8 @@ class Drawings:
         return frame.flat(view.drawn(self._viewer, shapes, labels, wanted[-1:])[0]) if wanted else None
 
 
-def under_line(labels: NDArray[np.integer[Any]], line: NDArray[np.float64]) -> int:
-    """Find the object that most of a line lies on.
+def under_line(labels: NDArray[np.integer[Any]], line: NDArray[np.float64]) -> list[int]:
+    """Find the objects that a line crosses, the one that most of it lies on first.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def under_line(labels: NDArray[np.integer[Any]], line: NDArray[np.float64]) -> i
     Raises
     ------
     UserError
-        When it lies on none.
+        When it crosses none.
     """
     steps = int(np.abs(np.diff(line, axis=0)).max()) + 1
     points = np.concatenate([np.linspace(a, b, steps + 1) for a, b in itertools.pairwise(line)])
@@ -116,11 +116,10 @@ def under_line(labels: NDArray[np.integer[Any]], line: NDArray[np.float64]) -> i
     low, high = where.min(axis=0), where.max(axis=0) + 1
     part = np.asarray(labels[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))])
     found = part[tuple((where - low).T)]
-    found = found[found > 0]
-    if not found.size:
-        raise UserError("The line crosses no object.", "Draw it through the object that is to be split.")
-    ids, counts = np.unique(found, return_counts=True)
-    return int(ids[counts.argmax()])
+    ids, counts = np.unique(found[found > 0], return_counts=True)
+    if not ids.size:
+        raise UserError("The line crosses no object.", "Draw it through the objects that are meant.")
+    return [int(one) for one in ids[np.argsort(-counts, kind="stable")]]
 
 
 def enclosed(labels: NDArray[np.integer[Any]], outline: NDArray[np.float64]) -> list[int]:

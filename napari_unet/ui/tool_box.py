@@ -33,7 +33,7 @@ ROWS = (
     ),
     (
         ("pick", "Pick", "While it is down, clicks on objects select them, one by one (in pan/zoom mode)."),
-        ("cut", "Line", "Draw a line: through an object for Split, or along a new one for Draw new."),
+        ("cut", "Line", "Draw a line: along a cut for Split, along a new object for Draw new, else through objects."),
         ("outline", "Outline", "Draw an outline: around objects for any tool, or of a new one for Draw new."),
         ("seeds", "Seeds", "Place a point in each part of an object, then press Split."),
     ),

@@ -178,10 +178,10 @@ def test_keys_when_listed_then_none_is_one_of_napari_s_own() -> None:
     assert not ours & shared
 
 
-def test_under_line_when_it_crosses_two_then_the_longer_way_counts() -> None:
+def test_under_line_when_it_crosses_two_then_the_longer_way_is_first() -> None:
     labels = np.zeros((10, 20), int)
     labels[:, :4], labels[:, 4:] = 1, 2
-    assert under_line(labels, np.array([[5.0, 2.0], [5.0, 15.0]])) == 2
+    assert under_line(labels, np.array([[5.0, 2.0], [5.0, 15.0]])) == [2, 1]
 
 
 def test_middle_of_when_the_object_is_hollow_then_it_is_a_voxel_of_it() -> None:

@@ -133,6 +133,18 @@ def test_outline_when_drawn_around_objects_then_merge_takes_those(
     assert not view.named(viewer, DRAWING).data
 
 
+def test_line_when_drawn_through_objects_then_delete_takes_those_by_the_key_of_the_drawing(
+    viewer: Viewer, segmented: UNetWidget, tab: CorrectTab, told: Told
+) -> None:
+    tab.buttons["cut"].click()
+    shapes = view.named(viewer, DRAWING)
+    shapes.add_lines(np.array([[4.0, 0.0], [4.0, 59.0]]))
+    shapes.keymap[next(key for key in shapes.keymap if str(key) == "D")](shapes)
+    assert not told.errors
+    assert not labels_of(segmented)[4].any()
+    assert len(np.unique(labels_of(segmented))) == 3
+
+
 def test_outline_when_drawn_where_nothing_is_then_draw_new_makes_an_object_that_teaches(
     viewer: Viewer, segmented: UNetWidget, tab: CorrectTab, told: Told
 ) -> None:
