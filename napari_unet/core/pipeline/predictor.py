@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 
 from napari_unet.core.base.catalogue import ENGINES, look_up
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.base.glimpse import Glimpse, Place
 from napari_unet.core.base.normalise import Statistics, measure
 from napari_unet.core.base.progress import Progress, Report, within
 from napari_unet.core.base.resize import resize_linear
 from napari_unet.core.base.tiles import Box, full_box, grow
 from napari_unet.core.pipeline.channels import read_box, read_samples
+from napari_unet.core.pipeline.glimpse import Place
 from napari_unet.core.pipeline.ladder import Ask, always
 from napari_unet.core.pipeline.prediction import Prediction, chosen_settings
 from napari_unet.core.pipeline.scale import object_diameter, sampling_of, zoomed_shape
 from napari_unet.core.pipeline.tiled import context, run_tiled
 
 if TYPE_CHECKING:
+    from napari_unet.core.base.glimpse import Glimpse
     from napari_unet.core.base.image import Image
     from napari_unet.core.base.options import SegmentOptions
     from napari_unet.core.pipeline.engine import Runner
