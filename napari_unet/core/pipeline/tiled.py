@@ -20,7 +20,6 @@ from napari_unet.core.pipeline.fits import remember_tile, remembered_tile
 from napari_unet.core.pipeline.grid import Job, Source, nearest_first, plan_jobs, read_mirrored
 from napari_unet.core.pipeline.halo import Halo, fast_halo
 from napari_unet.core.pipeline.ladder import Ask, always, step_down
-from napari_unet.core.pipeline.overlap import in_turn, overlapped
 from napari_unet.core.pipeline.reuse import Reuse
 
 if TYPE_CHECKING:
@@ -61,8 +60,7 @@ def run_tiled(
     engine : Runner
         The network, ready for inference. Where memory runs out it is changed and says so in its `notes`.
     volume : (C, [Z,] Y, X) float32
-        Normalised; extended to the network's multiple by mirroring. What is no numpy array in memory is read, box by
-        box, by a thread while the network runs, and `write` is called in a thread as well.
+        Normalised; extended to the network's multiple by mirroring. Read box by box, so that it need not be in memory.
     write : function of a box and (K, *box) logits
         The boxes cover the volume without overlap. The logits are not to be changed in place.
     tile : int or None, voxels
@@ -186,33 +184,18 @@ def _try_tiles(
     """Run the tiles that are not done; True when memory ran out."""
     shape, multiple = volume.shape[1:], engine.config.multiple()
     left = [job for job in jobs if not done[_coarse(job.core, multiple)].all()]
-    n_done, reuse = len(jobs) - len(left), Reuse(partial(_compute, engine))
-
-    def work(job: Job, tile: NDArray[np.float32]) -> Tensor:
-        return reuse(tile, job.inside(shape)[1])
-
-    def save(job: Job, logits: Tensor) -> None:
-        write(job.inside(shape)[0], logits)
-        done[_coarse(job.core, multiple)] = True
-
-    def after() -> None:
-        nonlocal n_done
-        n_done += 1
-        report(Progress(n_done, len(jobs), f"tile {n_done} of {len(jobs)}"))
-
-    run = in_turn if _in_memory(volume) else overlapped
+    reuse = Reuse(partial(_compute, engine))
     try:
-        run(left, lambda job: read_mirrored(volume, job.read), work, save, after)
+        for n_done, job in enumerate(left, len(jobs) - len(left) + 1):
+            core, inner = job.inside(shape)
+            write(core, reuse(read_mirrored(volume, job.read), inner))
+            done[_coarse(job.core, multiple)] = True
+            report(Progress(n_done, len(jobs), f"tile {n_done} of {len(jobs)}"))
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         return True
     return False
-
-
-def _in_memory(volume: Source) -> bool:
-    """Say whether a box of the volume is there at once, so that threads would only cost; a memory map is not."""
-    return type(volume) is np.ndarray and not isinstance(volume.base, np.memmap)
 
 
 def _coarse(box: Box, multiple: tuple[int, ...]) -> Box:
