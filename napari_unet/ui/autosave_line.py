@@ -43,7 +43,7 @@ def words(status: Status) -> str:
     at = None if status.saved_at is None else clock_time(status.saved_at)
     since = "" if at is None else f" since {at}"
     if status.kind == "failed":
-        return f"Labels not saved{since}: {status.message} {status.hint} Trying again."
+        return f"Labels not saved{since}: {status.message} {status.hint} It is tried again by itself."
     if status.kind == "held":
         return f"Labels not saved{since}: {held_words(status.holder)} Close it there to save them here."
     if status.kind == "waiting":
