@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import time
 from collections.abc import Callable
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from napari_unet.core.store.autosave import ImageId
     from napari_unet.core.store.autosave_lock import Holder
 
+logger = logging.getLogger(__name__)
+
 SETTLE_S = 2.0
 """A save begins so long after the last change ..."""
 
@@ -34,6 +37,9 @@ BEAT_S = 300.0
 
 COPY_SHARE = 20
 """A copy that held the window up waits so many times its own length before the next."""
+
+NOT_TAKEN = (UserError, MemoryError, LookupError, ValueError)
+"""What a layer may raise whose labels were replaced by something else, or for which the memory is too small."""
 
 LARGE_BYTES = 16_000_000
 
@@ -121,7 +127,11 @@ class Autosaver:
         """Save a layer that is being removed for the last time; the copy is made now."""
         work = self._works.pop(key, None)
         if work is not None:
-            work.final, work.first = work.take(None if self._is_writing else work.room), self._clock()
+            try:
+                work.final, work.first = work.take(None if self._is_writing else work.room), self._clock()
+            except NOT_TAKEN:
+                logger.exception("the last state of the labels could not be copied")
+                return
             self._leaving.append(work)
             self.tick()
 
@@ -154,12 +164,16 @@ class Autosaver:
 
     def _begin(self, work: Work) -> None:
         began = self._clock()
-        draft = work.take(work.room) if work.final is None else work.final
-        work.room = draft.arrays["labels"]
         first = began if work.first is None else work.first
+        self._is_writing = True
+        try:
+            draft = work.take(work.room) if work.final is None else work.final
+        except NOT_TAKEN as error:
+            self._mail.put(Outcome(work, None, first, error=error))
+            return
+        work.room = draft.arrays["labels"]
         work.first = None
         work.not_before = began + min(COPY_SHARE * (self._clock() - began), self._longest)
-        self._is_writing = True
         self._beat_at = began + BEAT_S
         stamp = self._now()
         folder, answered = self._root / work.image.key, tuple(work.answered)
@@ -167,12 +181,16 @@ class Autosaver:
         self._run(lambda: self._mail.put(write(work, lock, folder, draft, answered, first, stamp)))
 
     def _make_room(self, work: Work) -> None:
-        make_room(work)
-        self._mail.put(None)
+        try:
+            make_room(work)
+        finally:
+            self._mail.put(None)
 
     def _beat(self) -> None:
-        renew(self._locks.values())
-        self._mail.put(None)
+        try:
+            renew(self._locks.values())
+        finally:
+            self._mail.put(None)
 
     def _collect(self, wait: float = 0.0) -> None:
         """Take in the outcome of a save, if there is one within so many seconds."""

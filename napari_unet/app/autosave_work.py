@@ -90,7 +90,7 @@ class Outcome:
     """Say how a save ended: with the number of a revision (None where there was nothing to lose), or with an error."""
 
     work: Work
-    draft: Draft
+    draft: Draft | None
     first: float
     number: int | None = None
     answered: tuple[Path, ...] = ()

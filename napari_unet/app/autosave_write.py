@@ -71,8 +71,12 @@ def write(
 
 def make_room(work: Work) -> None:
     """Make room for the copy of large labels: to get new memory takes longer than the copy itself."""
-    if work.like is not None:
+    if work.like is None:
+        return
+    try:
         work.room = np.full(work.like.shape, 1, work.like.dtype)  # written, since the system gives it only then
+    except MemoryError:
+        work.like = None  # the copy will tell
 
 
 def renew(locks: Iterable[Lock]) -> None:

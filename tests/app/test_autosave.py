@@ -236,6 +236,25 @@ def test_save_when_the_first_one_fails_then_no_empty_folder_is_left(bench, tmp_p
     assert len(on_disk(tmp_path)) == 1
 
 
+@pytest.mark.parametrize("error", [MemoryError(), UserError("The layer shows something else.", "Undo it.")])
+def test_save_when_the_labels_cannot_be_copied_then_it_is_told_until_they_can(bench, error):
+    original = bench.saver._works["a"].take
+
+    def refuse(out):
+        raise error
+
+    bench.saver._works["a"].take = refuse
+    bench.paint()
+    bench.after(SETTLE_S)
+    assert bench.saver.status.kind == "failed"
+    bench.saver._works["a"].take = original
+    bench.after(RETRY_S)
+    assert bench.saver.status.kind == "saved"
+    bench.saver._works["a"].take = refuse
+    bench.saver.leave("a")
+    assert bench.saver.close(1)
+
+
 def test_save_when_the_writer_breaks_then_the_work_stays_unsaved_and_is_tried_again(bench, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("napari_unet.core.store.journal_writer.encode", lambda *_: 1 / 0)
