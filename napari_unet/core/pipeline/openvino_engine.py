@@ -1,4 +1,4 @@
-"""Run a trained network with OpenVINO, which is faster than torch on a processor, most of all in 3D.
+"""Run a trained network with OpenVINO, which on some processors is faster than torch.
 
 An optional extra; loaded only where it is asked for.
 """
