@@ -65,7 +65,7 @@ def test_drawn_when_a_rectangle_is_on_the_labels_grid_then_its_box_is_in_voxels(
     made = _stack(viewer, translate=(100, 10, 20))
     shapes = view.add_shapes(viewer, made, "regions", "add_rectangle")
     shapes.add_rectangles(np.array([[3, 4, 5], [3, 4, 9], [3, 8, 9], [3, 8, 5]]))
-    (vertices,) = view.drawn(viewer, shapes, made)
+    (vertices,) = view.drawn(viewer, shapes, made, shapes.data)
     assert view.drawn_box(vertices, (6, 40, 50)) == (slice(3, 4), slice(4, 9), slice(5, 10))
 
 
@@ -74,7 +74,7 @@ def test_drawn_when_the_shapes_layer_is_flat_then_the_sliders_give_the_plane() -
     made = _stack(viewer)
     viewer.dims.set_point(0, 6.0)
     shapes = viewer.add_shapes(np.array([[2.0, 2.5], [4.0, 4.5]]), shape_type="line", units=("um",) * 2)
-    (vertices,) = view.drawn(viewer, shapes, made)
+    (vertices,) = view.drawn(viewer, shapes, made, shapes.data)
     assert vertices == pytest.approx(np.array([[3, 4, 5], [3, 8, 9]]))
 
 
@@ -82,11 +82,11 @@ def test_drawn_box_when_all_lies_outside_then_there_is_none() -> None:
     assert view.drawn_box(np.array([[60.0, 60.0], [70.0, 70.0]]), (40, 50)) is None
 
 
-def test_clear_shapes_when_shapes_were_used_then_the_layer_is_empty() -> None:
+def test_clear_drawing_when_shapes_were_used_then_the_layer_is_empty() -> None:
     viewer = ViewerModel()
     shapes = view.add_shapes(viewer, _stack(viewer), "cuts", "add_line")
     shapes.add_lines(np.array([[0, 1, 1], [0, 5, 5]]))
-    view.clear_shapes(shapes)
+    view.clear_drawing(shapes)
     assert not shapes.data
 
 

@@ -30,13 +30,13 @@ EDITS: dict[str, Tool] = {
     "grow": Tool(grow, "Grow", "W"),
     "shrink": Tool(shrink, "Shrink", "Shift-W"),
     "convex_hull": Tool(convex_hull, "Convex hull", "Shift-H"),
-    "keep_largest": Tool(keep_largest, "Largest part", "Y"),
+    "keep_largest": Tool(keep_largest, "Largest", "Y"),
     "separate": Tool(separate, "Separate", "Shift-Y", no_classes=_ONE_CLASS),
     "interpolate": Tool(interpolate, "Interpolate", "I", span="steps"),
     "copy_on": Tool(copy_on, "Copy on", "C", span="steps"),
     "relabel": Tool(relabel, "Relabel", "R", needs="one", no_classes="Its number says which class it is."),
     "renumber": Tool(renumber, "Renumber", needs="none", span="all", no_classes="A number says which class it is."),
-    "remove_small": Tool(remove_small, "Drop small", needs="any", no_classes="Use Largest part to remove specks."),
+    "remove_small": Tool(remove_small, "Drop small", needs="any", no_classes="Use Largest to remove specks."),
     "clear_border": Tool(clear_border, "Drop border", needs="any", no_classes="A class need not end inside the image."),
 }
 """By name; what needs no selection ignores one. Tools that change all objects at once have no key."""
