@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_unet.app.autosave_work import Outcome
+from napari_unet.app.priority import lower_priority
 from napari_unet.core.store.autosave import discard, new_slot
 from napari_unet.core.store.autosave_lock import Held, Lock
 from napari_unet.core.store.journal_writer import JournalWriter
@@ -26,8 +27,13 @@ THREAD = "napari-unet-autosave"
 
 
 def in_thread(call: Callable[[], None]) -> None:
-    """Run a call beside the window; the program's end does not wait for it."""
-    threading.Thread(target=call, name=THREAD, daemon=True).start()
+    """Run a call beside the window, which goes first; the program's end does not wait for it."""
+
+    def run() -> None:
+        lower_priority()
+        call()
+
+    threading.Thread(target=run, name=THREAD, daemon=True).start()
 
 
 def write(

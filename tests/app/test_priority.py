@@ -7,13 +7,18 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from queue import Queue
 
 import pytest
 
 from napari_unet.app import priority
+from napari_unet.app.autosave_write import in_thread
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="priorities of single threads can be read on Linux")
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="priorities of single threads can be read on Linux")
+
+
+@on_linux
 def test_lower_priority_when_called_in_a_thread_then_only_that_thread_changes():
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
@@ -25,6 +30,13 @@ def test_lower_priority_when_called_in_a_thread_then_only_that_thread_changes():
     assert lowered
     assert niceness >= priority.NICENESS
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
+
+
+@on_linux
+def test_in_thread_when_a_save_runs_then_the_window_goes_before_it():
+    seen: Queue[int] = Queue()
+    in_thread(lambda: seen.put(os.getpriority(os.PRIO_PROCESS, threading.get_native_id())))
+    assert seen.get(timeout=10) >= priority.NICENESS
 
 
 def test_lower_priority_when_the_system_refuses_then_it_says_so(monkeypatch):
