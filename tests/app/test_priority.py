@@ -14,7 +14,6 @@ import pytest
 from napari_unet.app import priority
 from napari_unet.app.autosave_write import in_thread
 
-
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="priorities of single threads can be read on Linux")
 
 
