@@ -9,8 +9,8 @@ import scipy  # its parts load when first used: the dock opens without them
 from numpy.typing import NDArray
 
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.edits.edit import LabelEdit, Labels, edit_between
-from napari_unet.core.edits.find import find
+from napari_unet.core.edits.edit import LabelEdit, Labels  # noqa: TC001  # read from the hints
+from napari_unet.core.edits.fill import fill_background
 
 SLOPE = 1e-9  # facets that run along the last axis
 TOLERANCE = 1e-6  # voxels; for rounding
@@ -36,14 +36,8 @@ def convex_hull(labels: Labels, selection: Sequence[int]) -> LabelEdit:
     UserError
         When the objects have no dents.
     """
-    found = find(labels, selection)
-    after = found.labels.copy()
-    for one, place in found.objects():
-        part = after[place]
-        part[hull_of(part == one) & (part == 0)] = one
-    return edit_between(
-        found.box, found.labels, after, UserError("The objects have no dents to fill.", "They are convex already.")
-    )
+    refusal = UserError("The objects have no dents to fill.", "They are convex already.")
+    return fill_background(labels, selection, hull_of, refusal)
 
 
 def hull_of(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import scipy
 
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.edits.edit import LabelEdit, Labels, edit_between
-from napari_unet.core.edits.find import find
+from napari_unet.core.edits.edit import LabelEdit, Labels  # noqa: TC001  # read from the hints
+from napari_unet.core.edits.fill import fill_background
 
 
 def fill_holes(labels: Labels, selection: Sequence[int]) -> LabelEdit:
@@ -33,14 +33,7 @@ def fill_holes(labels: Labels, selection: Sequence[int]) -> LabelEdit:
     UserError
         When no selected object has a hole.
     """
-    found = find(labels, selection)
-    after = found.labels.copy()
-    for one, place in found.objects():
-        part = after[place]
-        part[scipy.ndimage.binary_fill_holes(part == one) & (part == 0)] = one
-    return edit_between(
-        found.box,
-        found.labels,
-        after,
-        UserError("No selected object encloses background.", "In a stack, work on this slice: it may be open in Z."),
+    refusal = UserError(
+        "No selected object encloses background.", "In a stack, work on this slice: it may be open in Z."
     )
+    return fill_background(labels, selection, scipy.ndimage.binary_fill_holes, refusal)
