@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import cc3d
@@ -14,6 +14,7 @@ from napari_unet.app.annotations import Labels, Mask, unique_ids
 from napari_unet.app.summary import Summary, summary
 from napari_unet.app.teaching import KNOWN, UNKNOWN, Snapshot, to_samples
 from napari_unet.core.base.progress import Progress, Report
+from napari_unet.core.base.tiles import bounding_box, grow
 from napari_unet.core.store.training_set import Sample
 
 if TYPE_CHECKING:
@@ -79,27 +80,41 @@ def find_problems(samples: Sequence[Sample], counts: Summary, *, semantic: bool 
     if not samples:
         text = "There is nothing to learn from yet."
         return (Problem(text, "Accept or correct some objects, or mark a region as done.", blocks=True),)
-    found = _class_problems(samples) if semantic else _object_problems(samples, counts)
+    taught = [_cut(sample) for sample in samples]
+    found = _class_problems(taught) if semantic else _object_problems(taught, counts)
     return tuple(sorted(found, key=lambda problem: not problem.blocks))
 
 
-def _annotated(sample: Sample) -> Labels:
-    return np.ones(sample.labels.shape, np.uint8) if sample.annotated is None else sample.annotated
+@dataclass(frozen=True)
+class _Taught:
+    """Labels and what of them is known, cut to the box around it: a few corrected cells in a large image."""
+
+    name: str
+    labels: Labels = field(repr=False)
+    annotated: Labels = field(repr=False)
 
 
-def _class_problems(samples: Sequence[Sample]) -> list[Problem]:
+def _cut(sample: Sample) -> _Taught:
+    if sample.annotated is None:
+        return _Taught(sample.name, sample.labels, np.ones(sample.labels.shape, np.uint8))
+    known = bounding_box(sample.annotated > 0)
+    box = grow(known, (1,) * len(known), sample.labels.shape)  # with the neighbours of what is known
+    return _Taught(sample.name, sample.labels[box], sample.annotated[box])
+
+
+def _class_problems(taught: Sequence[_Taught]) -> list[Problem]:
     known = set[int]()
-    for sample in samples:
-        known |= {int(one) for one in np.unique(sample.labels[_annotated(sample) == KNOWN])}
+    for part in taught:
+        known |= {int(one) for one in np.unique(part.labels[part.annotated == KNOWN])}
     if len(known) > 1:
         return []
     what = "background" if known == {0} else f"class {next(iter(known), 0)}"
     return [Problem(f"Only {what} is marked.", "Mark some of another class as well, or a region as done.")]
 
 
-def _object_problems(samples: Sequence[Sample], counts: Summary) -> list[Problem]:
+def _object_problems(taught: Sequence[_Taught], counts: Summary) -> list[Problem]:
     problems = []
-    n_objects = sum(len(unique_ids(sample.labels[_annotated(sample) == KNOWN])) for sample in samples)
+    n_objects = sum(len(unique_ids(part.labels[part.annotated == KNOWN])) for part in taught)
     if n_objects < FEW_OBJECTS:
         how_many = ("No whole object teaches", "Only one whole object teaches", "Only two whole objects teach")
         text = f"{how_many[n_objects]}."
@@ -107,19 +122,19 @@ def _object_problems(samples: Sequence[Sample], counts: Summary) -> list[Problem
     if not counts.n_done and not counts.n_background:
         text = "Nothing is marked as background but a ring around the objects."
         problems.append(Problem(text, "Mark a region as done, or delete something that is no object."))
-    in_pieces = [f"{one} in '{sample.name}'" for sample in samples for one in _in_pieces(sample)]
+    in_pieces = [f"{one} in '{part.name}'" for part in taught for one in _in_pieces(part)]
     if in_pieces:
         text = f"{len(in_pieces)} object(s) lie in several pieces: {', '.join(in_pieces[:3])}."
         problems.append(Problem(text, "Delete stray voxels, or give each piece its own number."))
-    n_touching = sum(_n_touching_unknown(sample) for sample in samples)
+    n_touching = sum(_n_touching_unknown(part) for part in taught)
     if n_touching:
         text = f"{n_touching} object(s) touch one that nobody has looked at."
         problems.append(Problem(text, "Check the border between them, and accept the neighbour too."))
     return problems
 
 
-def _in_pieces(sample: Sample) -> list[int]:
-    whole = np.where(_annotated(sample) == KNOWN, sample.labels, 0)
+def _in_pieces(part: _Taught) -> list[int]:
+    whole = np.where(part.annotated == KNOWN, part.labels, 0)
     numbered, _ = fastremap.renumber(whole, preserve_zero=True)
     pieces, n_pieces = cc3d.connected_components(
         numbered, connectivity=8 if whole.ndim == 2 else 26, return_N=True, binary_image=False
@@ -130,15 +145,14 @@ def _in_pieces(sample: Sample) -> list[int]:
     return [int(one) for one in ids[counts > 1]]
 
 
-def _n_touching_unknown(sample: Sample) -> int:
+def _n_touching_unknown(part: _Taught) -> int:
     """Count known objects beside an unknown voxel: rings cover what is unlabelled, so another object lies there."""
-    annotated = _annotated(sample)
-    whole, unknown = (annotated == KNOWN) & (sample.labels > 0), annotated == UNKNOWN
+    whole, unknown = (part.annotated == KNOWN) & (part.labels > 0), part.annotated == UNKNOWN
     touching: set[int] = set()
-    for axis in range(annotated.ndim):
+    for axis in range(whole.ndim):
         for step in (1, -1):
             beside = _moved(unknown, axis, step) & whole
-            touching |= unique_ids(sample.labels[beside])
+            touching |= unique_ids(part.labels[beside])
     return len(touching)
 
 

@@ -16,13 +16,12 @@ from napari_unet.app.history import History, StateStep
 from napari_unet.app.jobs import Job, Jobs, Runner
 from napari_unet.app.merging import merge_prediction
 from napari_unet.app.overview import Overview, look_over
-from napari_unet.app.preflight import Problem, Review, review
+from napari_unet.app.preflight import Review, review
 from napari_unet.app.renaming import renamed
 from napari_unet.app.result import Result, bytes_kept, carry_confidence
-from napari_unet.app.summary import Summary, summary
+from napari_unet.app.summary import teaches_nothing
 from napari_unet.app.teaching import Snapshot, take_snapshot
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.base.progress import silent
 
 if TYPE_CHECKING:
     from napari_unet.app.annotations import Box, Corrections, Labels, Mask, ObjectState
@@ -329,13 +328,6 @@ class Session:
 
     # --- training --------------------------------------------------------------------------------
 
-    def summary(self, labels: Mapping[str, Labels]) -> Summary:
-        """Count what all open results would teach; `labels` are the layers' arrays by key."""
-        total = Summary()
-        for key, array in labels.items():
-            total += summary(self.result(key).corrections, array)
-        return total
-
     def review(self, labels: Mapping[str, Labels], on_done: Callable[[Review], None]) -> Job[Review]:
         """Count what all open results would teach and find what would spoil a training, beside the window.
 
@@ -343,10 +335,6 @@ class Session:
         """
         job: Job[Review] = Job("Look at the corrections", "review", exclusive=False)
         return self.jobs.start(review, self.snapshots(labels), job, on_done=on_done)
-
-    def problems(self, labels: Mapping[str, Labels]) -> tuple[Problem, ...]:
-        """Find what is likely to spoil a training on all open results; `review` does the same beside the window."""
-        return review(self.snapshots(labels), silent, bool).problems
 
     def snapshots(self, labels: Mapping[str, Labels]) -> tuple[Snapshot, ...]:
         """Copy what all open results teach, so that the user can go on painting."""
@@ -403,7 +391,7 @@ class Session:
         UserError
             When they teach nothing.
         """
-        if self.summary(labels).is_empty:
+        if all(teaches_nothing(self.result(key).corrections, array) for key, array in labels.items()):
             raise UserError(
                 "There is nothing to learn from yet.", "Accept or correct some objects, or finish a region."
             )

@@ -91,3 +91,9 @@ def summary(c: Corrections, labels: Labels) -> Summary:
         n_done=len(c.done),
     )
     return counts if counts == Summary() else counts + Summary(n_images=1)
+
+
+def teaches_nothing(c: Corrections, labels: Labels) -> bool:
+    """Tell quickly whether nothing was corrected, accepted or finished; what then really teaches, `summary` counts."""
+    said = c.accepted or c.edited or c.done or c.background is not None or c.painted is not None
+    return not said and np.array_equal(labels, c.predicted)

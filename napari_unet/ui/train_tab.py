@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_unet.app.jobs import Job
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.ui import messages
 from napari_unet.ui.forms import OptionsForm, enlarge, folding, push_button
-from napari_unet.ui.look import Look, look
 from napari_unet.ui.new_model import SCRATCH, NewModel, TrainingHooks
 from napari_unet.ui.outcome import describe_outcome
 from napari_unet.ui.patch_preview import PatchPreview
@@ -21,13 +19,14 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
 
     from napari_unet.app.commands import Training
+    from napari_unet.app.jobs import Job
+    from napari_unet.app.preflight import Review
     from napari_unet.app.session import Session
     from napari_unet.ui.device_line import DeviceLine
     from napari_unet.ui.loss_plot import LossPlot, Row
     from napari_unet.ui.results import Results
     from napari_unet.ui.workspace import Workspace
 
-LOOK = "look at the corrections"
 LOOK_AFTER_MS = 1500  # looking at all corrections takes a moment; not while the user still paints
 
 
@@ -109,14 +108,11 @@ class TrainTab(QWidget):
     def refresh(self) -> None:
         """Look anew at what would be learnt from; said when that has been found out."""
         try:
-            snapshots = self._session.snapshots(self._results.all_labels())
+            self._session.review(self._results.all_labels(), self._on_looked)
         except UserError as error:
             self.sources.setText(str(error))
-            return
-        job: Job[Look] = Job("Look at the corrections", LOOK, exclusive=False)
-        self._session.jobs.start(look, snapshots, job, on_done=self._on_looked)
 
-    def _on_looked(self, found: Look) -> None:
+    def _on_looked(self, found: Review) -> None:
         self.sources.setText(f"Learns from: {found.summary.text}.")
         self.warnings.setText("\n".join(f"\u2022 {p.text} {p.hint}" for p in found.problems))
         self.warnings.setVisible(bool(found.problems))

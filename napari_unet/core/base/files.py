@@ -55,6 +55,15 @@ def _flush_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def sha256(data: bytes) -> str:
-    """Give the SHA-256 of some bytes, as hexadecimal text."""
-    return hashlib.sha256(data).hexdigest()
+def sha256(*parts: bytes | memoryview) -> str:
+    """Give the SHA-256 of some bytes, as hexadecimal text; large parts are read where they lie, and other threads run.
+
+    Parameters
+    ----------
+    parts : bytes or contiguous memoryview
+        Read one after the other.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()

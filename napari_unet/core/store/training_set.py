@@ -66,8 +66,8 @@ class Sample:
 
     def digest(self) -> str:
         """Give the SHA-256 of the image and the labels."""
-        parts = [self.image.volume(), self.labels]
-        return sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts))
+        parts = (self.image.volume(), self.labels)
+        return sha256(*(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data for part in parts))
 
 
 def load_samples(
