@@ -338,8 +338,8 @@ class Session:
 
     def snapshots(self, labels: Mapping[str, Labels]) -> tuple[Snapshot, ...]:
         """Copy what all open results teach, so that the user can go on painting."""
-        kept = [(self.result(key), array) for key, array in labels.items()]
-        return tuple(take_snapshot(one.image, array, one.corrections) for one, array in kept)
+        kept = [(key, self.result(key), array) for key, array in labels.items()]
+        return tuple(take_snapshot(one.image, array, one.corrections, origin=key) for key, one, array in kept)
 
     def fine_tune(
         self,

@@ -49,15 +49,18 @@ class Snapshot:
         At the same moment.
     name : str
         Becomes part of file names.
+    origin : str
+        Key of the labels layer: what comes from it later replaces this.
     """
 
     image: Image
     labels: Labels = field(repr=False)
     corrections: Corrections = field(repr=False)
     name: str
+    origin: str = ""
 
 
-def take_snapshot(image: Image, labels: Labels, c: Corrections, name: str = "") -> Snapshot:
+def take_snapshot(image: Image, labels: Labels, c: Corrections, name: str = "", origin: str = "") -> Snapshot:
     """Copy the labels, so that the user can go on painting.
 
     Raises
@@ -70,7 +73,7 @@ def take_snapshot(image: Image, labels: Labels, c: Corrections, name: str = "") 
             f"The labels have the shape {labels.shape}, the image '{image.name}' {image.label_shape}.",
             "Choose the image that the labels belong to.",
         )
-    return Snapshot(image, np.array(labels), c, file_name(name or image.name))
+    return Snapshot(image, np.array(labels), c, file_name(name or image.name), origin)
 
 
 def file_name(name: str) -> str:

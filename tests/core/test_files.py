@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from napari_unet.core.base import files
-from napari_unet.core.base.files import sha256, write_atomic
+from napari_unet.core.base.files import link_file, sha256, write_atomic
 
 
 def test_write_atomic_when_a_file_stands_there_then_replaces_it(tmp_path):
@@ -74,3 +74,26 @@ def test_write_atomic_when_the_file_is_held_for_ever_then_gives_up_in_seconds(tm
 def test_sha256_when_given_bytes_then_is_the_known_digest():
     assert sha256(b"abc") == hashlib.sha256(b"abc").hexdigest()
     assert sha256(b"").startswith("e3b0c44298fc1c14")
+
+
+def test_link_file_when_the_disk_links_then_both_names_stand_for_one_file(tmp_path):
+    source, path = tmp_path / "a.bin", tmp_path / "b.bin"
+    source.write_bytes(b"content")
+    for _ in range(2):
+        link_file(source, path)
+        assert path.samefile(source)
+    write_atomic(path, b"new")
+    assert source.read_bytes() == b"content"
+
+
+def test_link_file_when_the_disk_knows_no_links_then_copies(tmp_path, monkeypatch):
+    source, path = tmp_path / "a.bin", tmp_path / "b.bin"
+    source.write_bytes(b"content")
+
+    def refuse(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    link_file(source, path)
+    assert path.read_bytes() == b"content"
+    assert sorted(tmp_path.iterdir()) == [source, path]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,26 @@ def write_atomic(path: Path, data: bytes) -> None:
         _replace(temporary, path)
         _flush_folder(path.parent)
     finally:
+        temporary.unlink(missing_ok=True)
+
+
+def link_file(source: Path, path: Path) -> None:
+    """Let a second name stand for a file that is never changed in place; a copy where the disk knows no links.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be read, or the folder not be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+        _replace(temporary, path)
+    finally:
+        # Where both names stand for one file already, a rename does nothing and leaves this one.
         temporary.unlink(missing_ok=True)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.base.files import sha256
+from napari_unet.core.base.files import link_file, sha256
 from napari_unet.core.base.parts import check_image
 from napari_unet.core.io import expand, read_image, read_labels, stem, write_image, write_labels
 
@@ -111,6 +111,29 @@ def load_samples(
     ]
 
 
+def load_sample(folder: Path, name: str) -> Sample:
+    """Load one sample of a training set that `save_sample` made.
+
+    Raises
+    ------
+    UserError
+        When one of its files is missing, damaged or does not fit the others.
+    """
+    image, labels, annotated = sample_files(folder, name)
+    for path in (image, labels):
+        if not path.is_file():
+            raise UserError(
+                f"The file {path.parent.name}/{path.name} is missing.", "Put it back, or remove the sample."
+            )
+    return _load(name, [image], labels, annotated if annotated.is_file() else None)
+
+
+def sample_files(folder: Path, name: str) -> tuple[Path, Path, Path]:
+    """Give where `save_sample` puts the image, the labels and what is annotated."""
+    image, labels, annotated = (Path(folder) / part / f"{name}.tif" for part in (IMAGES, LABELS, ANNOTATED))
+    return image, labels, annotated
+
+
 def _by_stem(folder: Path) -> dict[str, Path]:
     return {stem(path): path for path in expand([str(folder)])}
 
@@ -141,20 +164,42 @@ def stack_channels(images: Sequence[Image]) -> Image:
     return replace(first, data=data, axes="C" + first.spatial_axes)
 
 
-def save_sample(folder: Path, sample: Sample) -> Path:
+def save_sample(folder: Path, sample: Sample, image_file: Path | None = None) -> Path:
     """Add a sample to a training set; the three files are written atomically.
+
+    Parameters
+    ----------
+    folder : Path
+        The training set; made where it is missing.
+    sample : Sample
+        What is added, or replaced.
+    image_file : Path or None
+        A file that `save_sample` wrote for the same image: it is linked, so that it takes no room twice.
 
     Returns
     -------
     Path
         The image's file.
     """
-    folder = Path(folder)
-    for part in (IMAGES, LABELS, ANNOTATED):
-        (folder / part).mkdir(parents=True, exist_ok=True)
+    image, labels, mask = sample_files(folder, sample.name)
+    for path in (image, labels, mask):
+        path.parent.mkdir(parents=True, exist_ok=True)
     annotated = np.ones(sample.labels.shape, np.uint8) if sample.annotated is None else sample.annotated
-    path = write_image(folder / IMAGES / f"{sample.name}.tif", sample.image)
-    write_labels(folder / ANNOTATED / f"{sample.name}.tif", annotated, sample.image)
+    if image_file is None:
+        write_image(image, sample.image)
+    else:
+        link_file(image_file, image)
+    write_labels(mask, annotated, sample.image)
     # The labels come last: an image without labels is not a sample, so a crash leaves no half sample.
-    write_labels(folder / LABELS / f"{sample.name}.tif", sample.labels, sample.image)
-    return path
+    write_labels(labels, sample.labels, sample.image)
+    return image
+
+
+def copy_sample(source: Path, name: str, folder: Path) -> None:
+    """Take a sample over from another training set; its files take no room twice where the disk can link them."""
+    old, new = sample_files(source, name), sample_files(folder, name)
+    for index in (0, 2, 1):  # the labels last, as `save_sample` does
+        if index == 2 and not old[index].is_file():
+            continue  # all is annotated
+        new[index].parent.mkdir(parents=True, exist_ok=True)
+        link_file(old[index], new[index])
