@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_unet.core.base.errors import UserError
 from napari_unet.core.edits import EDITS
 from napari_unet.ui import layers, messages, shortcuts, view
 from napari_unet.ui.corrector import Corrector
-from napari_unet.ui.counting import Counting
 from napari_unet.ui.forms import push_button
-from napari_unet.ui.object_table import ObjectTable, rows_of
+from napari_unet.ui.review import Review
 from napari_unet.ui.tool_box import ROWS, ToolBox, in_rows
 from napari_unet.ui.workspace import labels_layers
 
@@ -28,7 +25,6 @@ if TYPE_CHECKING:
     from napari_unet.ui.workspace import Workspace
 
 HOW = "Paint with napari's own brush; the tools change the selected objects. Each step is one Ctrl+Z."
-NOTHING = "No labels yet. Segment the image first, or draw on your own labels."
 
 
 class CorrectTab(QWidget):
@@ -45,14 +41,9 @@ class CorrectTab(QWidget):
         self._workspace, self._results, self._session = workspace, results, session
         self.corrector = Corrector(workspace, results, session)
         self._is_picking_silently = False
-        self._counting = Counting(session, results)
         self._ends: list[Callable[[], None]] = []
-        self.counts = QLabel(NOTHING)
-        self.counts.setWordWrap(True)
-        self.counts.setToolTip(
-            "The labels of the current image; predicted objects teach nothing until you accept them."
-        )
-        self.table = ObjectTable()
+        self.review = Review(results, session)
+        self.counts, self.table = self.review.counts, self.review.table
         self.table.picked.connect(self._on_picked)
         self.tools = ToolBox()
         self.tools.used.connect(self.use)
@@ -88,8 +79,7 @@ class CorrectTab(QWidget):
         how.setToolTip("napari's brush, eraser, fill and polygon are in the layer controls on the left.")
         self.buttons["pick"].setCheckable(True)
         layout = QVBoxLayout(self)
-        layout.addWidget(self.counts)
-        layout.addWidget(self.table, 1)
+        layout.addWidget(self.review, 1)
         layout.addLayout(review)
         layout.addWidget(how)
         layout.addLayout(drawing)
@@ -113,23 +103,16 @@ class CorrectTab(QWidget):
         self.refresh()
 
     def _on_changed(self) -> None:
-        link = self._results.current
-        if not self.isVisible():
-            return
-        self._on_history()
-        if link is None or self._counting.known(link) is not None:
-            self._show_objects()
-            return
-        try:
-            self._counting.beside(link, self._show_objects)
-        except UserError as error:
-            self.counts.setText(str(error))
+        if self.isVisible():
+            self._on_history()
+            self._show_scope()
+            self.review.catch_up()
 
     def refresh(self) -> None:
         """Look at the current result at once, and show it."""
-        self._counting.forget()
         self._on_history()
-        self._show_objects()
+        self._show_scope()
+        self.review.refresh()
 
     def _on_history(self) -> None:
         history = self._session.history
@@ -140,33 +123,13 @@ class CorrectTab(QWidget):
             self.buttons[name].setEnabled(can)
             self.buttons[name].setToolTip(shortcuts.with_key(f"{name.title()}: {what}" if what else name.title(), name))
 
-    def _show_objects(self) -> None:
+    def _show_scope(self) -> None:
         link = self._results.current
         self.tools.show_scope(link is not None and link.image.dims == 3)
-        if link is None:
-            self.table.show_rows([])
-            self.counts.setText(self._results.why_large() or NOTHING)
-            return
-        try:
-            found = self._counting.at_once(link)
-        except UserError as error:
-            self.counts.setText(str(error))
-            return
-        states = found.states(self._session.result(link.key).corrections)
-        classes = dict(enumerate(link.classes, start=1))
-        rows = rows_of(found.sizes, states, self._session.confidences(link.key), classes)
-        self.table.show_rows(rows)
-        self.counts.setText(self._describe(link, Counter(row.state for row in rows)))
-
-    def _describe(self, link: Link, found: Counter[str]) -> str:
-        parts = [f"{n} {state}" for state, n in sorted(found.items())]
-        n_done = len(self._session.result(link.key).corrections.done)
-        regions = f"; {n_done} region{'s' * (n_done != 1)} done" if n_done else ""
-        total = sum(found.values())
-        return f"{link.labels.name}: {total} object{'s' * (total != 1)} ({', '.join(parts) or 'none'}){regions}"
 
     def close_links(self) -> None:
         """Leave the labels layers alone: the dock is closed, they stay."""
+        self.review.colours.end()
         while self._ends:
             self._ends.pop()()
 
@@ -174,7 +137,7 @@ class CorrectTab(QWidget):
 
     def _on_opened(self, link: Link) -> None:
         self._ends.append(view.on_click(link.labels, self._on_clicked))
-        self._ends.append(layers.on_paint(link.labels, self._counting.on_voxels))
+        self._ends.append(layers.on_paint(link.labels, self.review.counting.on_voxels))
         shortcuts.bind(link.labels, self._keyed(at_pointer=True))
 
     def _on_drawing(self, layer: Layer) -> None:
@@ -232,8 +195,10 @@ class CorrectTab(QWidget):
     def _on_accept(self) -> None:
         with messages.told():
             self.corrector.accept(self.table.selected())
-            self._show_objects()
-            self.table.step(+1, only="predicted")
+            following = self.review.after()
+            self.review.show_objects()
+            if following is not None:
+                self.table.select([following])
 
     def _on_unsure(self) -> None:
         with messages.told():

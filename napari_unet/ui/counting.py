@@ -46,11 +46,12 @@ class Counting:
         self._could_redo = can_redo
 
     def known(self, link: Link) -> Overview | None:
-        """Give the count, where neither the voxels nor the prediction have changed since; else None."""
+        """Give the count, where voxels, prediction and finished regions are as they were; else None."""
         if self._known is None:
             return None
         key, revision, found = self._known
-        is_same = found.predicted is self._session.result(link.key).corrections.predicted
+        c = self._session.result(link.key).corrections
+        is_same = found.predicted is c.predicted and found.done == c.done
         return found if is_same and (key, revision) == (link.key, self._revision) else None
 
     def at_once(self, link: Link) -> Overview:

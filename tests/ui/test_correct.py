@@ -10,7 +10,7 @@ import pytest
 from napari_unet.ui import layers, shortcuts, view
 from napari_unet.ui.corrector import middle_of
 from napari_unet.ui.drawings import DRAWING, REGIONS, under_line
-from napari_unet.ui.object_table import ObjectTable, count_labels, rows_of
+from napari_unet.ui.object_table import count_labels
 from tests.ui.conftest import LIMIT_MS, press, squares
 
 if TYPE_CHECKING:
@@ -191,21 +191,6 @@ def test_middle_of_when_the_object_is_hollow_then_it_is_a_voxel_of_it() -> None:
     assert middle is not None
     assert labels[tuple(int(v) for v in middle)] == 1
     assert middle_of(labels, 5) is None
-
-
-def test_rows_when_there_are_thousands_then_they_are_listed_by_size(qtbot: QtBot) -> None:
-    rows = rows_of({n: n % 7 + 1 for n in range(1, 3000)}, dict.fromkeys(range(1, 3000), "predicted"))
-    assert len(rows) == 2999
-    assert rows[0].size == 1
-    table = ObjectTable()
-    qtbot.addWidget(table)
-    table.show_rows(rows)
-    assert table.isColumnHidden(2)
-    table.select([rows[2000].label])
-    assert table.step(+1) == rows[2001].label
-    assert table.step(-1) == rows[2000].label
-    table.select([rows[-1].label])
-    assert table.step(+1) == rows[0].label
 
 
 def test_counts_when_ids_are_huge_then_they_are_counted_all_the_same() -> None:
