@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from napari_unet.core.base.image import Image
 
 NAME = re.compile(r"\w[\w.-]{0,63}")
+KEPT_FILE = "kept"
+"""In the folder of a model that the user chose."""
+
 WINDOWS_NAMES = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)}
 
 
@@ -45,6 +49,11 @@ class ModelEntry:
     folder: Path
     spec: ModelSpec
     bundled: bool
+
+    @property
+    def is_kept(self) -> bool:
+        """Tell whether the user chose it once: then it is never cleared away by itself."""
+        return (self.folder / KEPT_FILE).exists()
 
     @property
     def can_segment(self) -> bool:
@@ -252,6 +261,14 @@ def rename_model(name: str, new: str) -> Path:
         text = card.read_text(encoding="utf-8")
         write_atomic(card, text.replace(f"# {spec.name}\n", f"# {new}\n", 1).encode())
     return target
+
+
+def keep_model(name: str) -> None:
+    """Remember that the user chose a model: it is never cleared away by itself. Bundled ones never are."""
+    folder = models_folder() / name
+    if (folder / SPEC_FILE).is_file():
+        with suppress(OSError):  # a library that cannot be written is not cleared away either
+            (folder / KEPT_FILE).touch()
 
 
 def delete_model(name: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -122,7 +123,12 @@ class Kept:
 
 def now() -> str:
     """Give the time for a record."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return as_date(time.time())
+
+
+def as_date(seconds: float) -> str:
+    """Write a time of the system's clock as ISO 8601 in UTC: texts that sort by time."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def image_sha256(image: Image) -> str:
