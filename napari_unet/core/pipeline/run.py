@@ -61,16 +61,8 @@ class Run:
         network = model.build().to(device).to(memory_format=layout)  # type: ignore[call-overload]  # missing in the stubs
         network.train(True)
         chosen = choose_parameters(network, recipe.trainable)
-        self.sampler = Sampler(
-            samples,
-            recipe.patch,
-            round_up(recipe.batch, world().size),
-            augment=recipe.augment,
-            vectors=target.vectors,
-            seed=recipe.seed,
-            voxel_size=model.spec.voxel_size,
-            device=device,
-        )
+        self.device = device
+        self.sampler = self._sampler(samples)
         optimizer = make_optimizer(recipe.optimizer, chosen, recipe.learning_rate, recipe.weight_decay)
         scaler = torch.amp.GradScaler(device.type, init_scale=FIRST_SCALE, enabled=dtype == torch.float16)
         loss = criterion(target.terms(config.dims, len(model.spec.classes)), recipe.loss)
@@ -90,6 +82,27 @@ class Run:
         self.history: list[Row] = []
         self.fraction = 0.0
         self.stopped = False
+
+    def _sampler(self, samples: Sequence[Prepared]) -> Sampler:
+        return Sampler(
+            samples,
+            self.recipe.patch,
+            round_up(self.recipe.batch, world().size),
+            augment=self.recipe.augment,
+            vectors=self.model.target.vectors,
+            seed=self.recipe.seed,
+            voxel_size=self.model.spec.voxel_size,
+            device=self.device,
+        )
+
+    def learn_from(self, samples: Sequence[Prepared]) -> None:
+        """Draw from other samples from the next step on; moments, running mean and dice stay as they are."""
+        self.sampler = self._sampler(samples)
+        self.sampler.generator = self.state.generator
+
+    def learnt(self) -> Model:
+        """Give a copy of the running mean as it is now."""
+        return self._as_model(self.state.mean)
 
     def elapsed(self) -> float:
         """Give the seconds of training, those before a resume included."""

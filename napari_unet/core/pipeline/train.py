@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +26,14 @@ __all__ = ["Rate", "Row", "Stop", "TrainResult", "never", "train"]
 
 CHECKPOINT_SECONDS = 30.0
 
+PUBLISH_SECONDS = 3.0
+
+FIRST_PUBLISHED = 5
+"""Steps after which a training that publishes does so for the first time."""
+
+Refresh = Callable[[], "Sequence[Prepared] | None"]
+Publish = Callable[["Model"], None]
+
 
 def never() -> bool:
     """Never ask a training to stop."""
@@ -43,6 +51,9 @@ def train(
     stop: Stop = never,
     checkpoint: Path | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    refresh: Refresh | None = None,
+    publish: Publish | None = None,
+    publish_seconds: float = PUBLISH_SECONDS,
 ) -> TrainResult:
     """Train a model.
 
@@ -67,6 +78,13 @@ def train(
         Folder of the checkpoints; a training that finds one there goes on from it.
     checkpoint_seconds : float
         Between two checkpoints; with 0 there is one after every step.
+    refresh : function, or None
+        Asked between steps: gives samples to learn from instead of those before, or None where nothing is new. Such a
+        training does not go on to the same result after a checkpoint: nobody knows what came when.
+    publish : function of a Model, or None
+        Sees the running mean between steps: after `FIRST_PUBLISHED` of them, then every `publish_seconds`.
+    publish_seconds : float
+        From the end of one publication to the next.
 
     Returns
     -------
@@ -89,6 +107,7 @@ def train(
             load_checkpoint(run.state, checkpoint)
         run.look()
         saved = time.monotonic()
+        exchange = _Exchange(run, refresh, publish, publish_seconds)
         try:
             while not run.is_finished():
                 row = run.step()
@@ -99,12 +118,30 @@ def train(
                     run.keep_time()
                     save_checkpoint(run.state, checkpoint)
                     saved = time.monotonic()
+                if not run.stopped:
+                    exchange()
         finally:
             # Also when cancelled or failed: what was learned so far can be gone on with.
             if checkpoint is not None and run.state.step:
                 run.keep_time()
                 save_checkpoint(run.state, checkpoint)
         return run.result()
+
+
+class _Exchange:
+    """What a training and the world say to each other between two steps."""
+
+    def __init__(self, run: Run, refresh: Refresh | None, publish: Publish | None, seconds: float) -> None:
+        self._run, self._refresh, self._publish, self._seconds = run, refresh, publish, seconds
+        self._due = 0.0
+
+    def __call__(self) -> None:
+        if self._publish is not None and self._run.state.step >= FIRST_PUBLISHED and time.monotonic() >= self._due:
+            self._publish(self._run.learnt())
+            self._due = time.monotonic() + self._seconds
+        samples = None if self._refresh is None else self._refresh()
+        if samples is not None:
+            self._run.learn_from(samples)
 
 
 @contextmanager
