@@ -20,6 +20,7 @@ BENCHMARKS = {
     "crash": "Kills in the middle of editing, and what the autosave gives back",
     "latency": "The window while a model is fine-tuned",
     "loop": "Fine-tuning on one corrected region",
+    "few_cells": "Fine-tuning on 1 to 100 cells of a new kind, against the recipes of others",
     "nuclei": "The bundled model on images it has not seen",
     "hippocampus": "A 3D model trained from scratch",
     "pretraining": "Pre-training on images without labels, with five annotated images",

@@ -268,15 +268,28 @@ def test_fine_tune_when_the_loss_is_never_a_number_then_says_so(untouched, monke
     [
         ([], "nothing to learn from"),
         ([replace(SAMPLES[0], annotated=np.zeros((48, 48), np.uint8))], "nothing to learn from"),
-        ([blobs(shape=(8, 16, 16), n=1, radius=3.0)], "is 2D, the corrections are 3D"),
         ([Sample(Image(np.random.default_rng(0).random((2, 9, 9)), "CYX"), np.ones((9, 9), int))], "2 channels"),
     ],
-    ids=["no sample", "no annotation", "dimensions", "channels"],
+    ids=["no sample", "no annotation", "channels"],
 )
 def test_fine_tune_when_the_corrections_do_not_fit_then_says_why(samples, words):
     with pytest.raises(UserError, match=words) as caught:
         fine_tune(initial_model(tiny_spec()), samples, QUICK)
     assert caught.value.hint
+
+
+def test_fine_tune_when_a_model_for_stacks_gets_planes_then_says_so():
+    with pytest.raises(UserError, match="is for 3D stacks"):
+        fine_tune(initial_model(tiny_spec(dims=3)), SAMPLES, QUICK)
+
+
+def test_fine_tune_when_a_model_for_planes_gets_stacks_then_it_learns_from_their_annotated_planes(trainer):
+    model, sample = initial_model(tiny_spec()), blobs(shape=(8, 32, 32), n=3, radius=3.0)
+    annotated = np.zeros(sample.labels.shape, np.uint8)
+    annotated[2:5] = 1
+    calls = trainer(model)
+    fine_tune(model, [replace(sample, annotated=annotated)], QUICK)
+    assert calls[-1][0] == 3
 
 
 def test_fine_tune_when_a_class_is_unknown_then_says_how_many_there_are():

@@ -62,7 +62,7 @@ def test_optimizer_when_there_is_none_of_that_name_then_names_those_there_are():
 
 def test_recipe_when_the_optimizer_is_sgd_then_only_the_automatic_rate_is_another():
     def rate(**options):
-        return fine_tune_recipe(TrainOptions(**options), NetConfig(), 5, "mri").learning_rate
+        return fine_tune_recipe(TrainOptions(**options), NetConfig(), "mri", "quick").learning_rate
 
     assert rate(optimizer="sgd") == RATES["sgd"] * rate()
     assert rate(optimizer="sgd", learning_rate=0.05) == 0.05

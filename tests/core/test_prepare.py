@@ -10,7 +10,7 @@ import torch
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.image import Image
-from napari_unet.core.pipeline.prepare import prepare
+from napari_unet.core.pipeline.prepare import prepare, prepare_all
 from napari_unet.core.store.training_set import Sample
 from napari_unet.core.targets.weights import border_weights
 from tests.core.phantoms import blobs, tiny_spec
@@ -119,3 +119,14 @@ def test_prepare_when_channels_do_not_fit_then_is_refused():
     image = Image(np.random.default_rng(0).random((2, 16, 16)), "CYX")
     with pytest.raises(UserError, match="2 channels"):
         prepare(Sample(image, np.zeros((16, 16), int)), tiny_spec())
+
+
+def test_prepare_all_when_the_model_is_for_planes_then_each_annotated_plane_is_as_bright_as_in_the_stack():
+    sample = blobs(shape=(6, 48, 48), n=4, radius=5.0)
+    annotated = np.zeros(sample.labels.shape, np.uint8)
+    annotated[[1, 4]] = 1
+    planes = prepare_all([replace(sample, annotated=annotated)], tiny_spec(object_size=None))
+    whole = prepare(sample, tiny_spec(dims=3, object_size=None))
+    assert len(planes) == 2
+    for plane, z in zip(planes, (1, 4), strict=True):
+        torch.testing.assert_close(plane.image, whole.image[:, z])

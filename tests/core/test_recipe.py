@@ -8,7 +8,7 @@ from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.nets import preset
 from napari_unet.core.nets.config import NetConfig
 from napari_unet.core.pipeline.prepare import prepare
-from napari_unet.core.pipeline.recipe import FEW_CELLS, fine_tune_recipe, scratch_recipe
+from napari_unet.core.pipeline.recipe import FEW_CELLS, choose_stage, fine_tune_recipe, scratch_recipe
 from napari_unet.core.store.models import initial_model
 from tests.core.phantoms import blobs, learn, tiny_spec
 
@@ -16,14 +16,21 @@ CONFIG = NetConfig()
 
 
 @pytest.mark.parametrize(
-    ("n_cells", "trainable", "learned"),
-    [(3, "auto", "head"), (FEW_CELLS, "auto", "all"), (3, "all", "all"), (1000, "head", "head")],
+    ("n_cells", "trainable", "is_blind", "learned", "steps"),
+    [
+        (3, "auto", False, "head", 100),
+        (FEW_CELLS, "auto", False, "all", 300),
+        (3, "all", False, "all", 300),
+        (1000, "head", True, "head", 100),
+        (3, "auto", True, "all", 150),
+    ],
 )
-def test_fine_tune_when_cells_are_few_then_only_norms_and_head_learn(n_cells, trainable, learned):
-    recipe = fine_tune_recipe(TrainOptions(trainable=trainable), CONFIG, n_cells, "microscopy")
-    assert recipe.trainable == learned
+def test_fine_tune_when_cells_are_few_then_only_norms_and_head_learn(n_cells, trainable, is_blind, learned, steps):
+    options = TrainOptions(trainable=trainable)
+    stage = choose_stage(options, n_cells, is_blind=is_blind)
+    recipe = fine_tune_recipe(options, CONFIG, "microscopy", stage)
+    assert (recipe.trainable, recipe.steps) == (learned, steps)
     assert recipe.freeze_norm
-    assert recipe.steps == (100 if learned == "head" else 300)
 
 
 @pytest.mark.parametrize(("budget", "steps", "seconds"), [("auto", 2000, None), ("30s", None, 30), ("7steps", 7, None)])
@@ -35,7 +42,7 @@ def test_scratch_when_a_budget_is_given_then_it_is_the_only_one(budget, steps, s
 def both(options, augment):
     """Give the recipes of fine-tuning and of training from scratch."""
     prepared = [prepare(blobs(), tiny_spec())]
-    return fine_tune_recipe(options, CONFIG, 5, augment), scratch_recipe(options, CONFIG, prepared, augment)
+    return fine_tune_recipe(options, CONFIG, augment, "quick"), scratch_recipe(options, CONFIG, prepared, augment)
 
 
 def test_recipe_when_the_user_fixes_how_the_weights_move_then_it_stays():
@@ -52,7 +59,7 @@ def test_recipe_when_the_user_chooses_the_augmentation_then_it_replaces_the_auto
 def test_recipe_when_the_user_fixes_a_value_then_it_stays():
     options = TrainOptions(learning_rate=0.01, batch=3, patch=80, seed=5, loss="ce", precision="fp32", device="cpu")
     for recipe in (
-        fine_tune_recipe(options, CONFIG, 5, "mri"),
+        fine_tune_recipe(options, CONFIG, "mri", "quick"),
         scratch_recipe(options, CONFIG, [prepare(blobs(), tiny_spec())], "mri"),
     ):
         assert (recipe.learning_rate, recipe.batch, recipe.patch, recipe.seed) == (0.01, 3, (80, 80), 5)
@@ -75,7 +82,7 @@ def test_scratch_when_images_are_small_then_so_are_patches(shape, patch):
 )
 def test_fine_tune_when_the_network_is_unpadded_then_the_patch_fits_it(name, dims, edge, patch):
     config = preset(name, dims=dims, in_channels=1, out_channels=1)[1]
-    assert fine_tune_recipe(TrainOptions(patch=edge), config, 5, "microscopy").patch == patch
+    assert fine_tune_recipe(TrainOptions(patch=edge), config, "microscopy", "quick").patch == patch
 
 
 def has_learned(model):

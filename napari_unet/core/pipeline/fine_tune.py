@@ -14,8 +14,8 @@ from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.base.progress import Report, silent, within
 from napari_unet.core.pipeline.evaluate import score
-from napari_unet.core.pipeline.prepare import prepare
-from napari_unet.core.pipeline.recipe import Augment, Recipe, fine_tune_recipe
+from napari_unet.core.pipeline.prepare import prepare_all
+from napari_unet.core.pipeline.recipe import Augment, Recipe, choose_stage, fine_tune_recipe
 from napari_unet.core.pipeline.split import Split, count_objects, split
 from napari_unet.core.pipeline.train import Rate, Row, Stop, TrainResult, never, train
 from napari_unet.core.pipeline.tune import tune
@@ -104,10 +104,8 @@ def fine_tune(
     """
     options = options or TrainOptions()
     _check(model, samples)
-    n_cells = sum(count_objects(sample) for sample in samples)
     chosen = split(samples, semantic=model.spec.target == "semantic")
-    blind = score(model, samples) < BLIND
-    recipe = fine_tune_recipe(options, model.net_config, n_cells, augment_for(model), is_blind=blind)
+    recipe = _recipe(model, samples, options)
     n_runs = len(chosen.folds) + 1
     if recipe.seconds is not None:
         recipe = replace(recipe, seconds=recipe.seconds / n_runs)
@@ -132,6 +130,35 @@ def fine_tune(
     )
 
 
+def adapt(
+    model: Model,
+    samples: Sequence[Sample],
+    options: TrainOptions,
+    stage: str = "auto",
+    report: Report = silent,
+    stop: Stop = never,
+) -> Model:
+    """Teach a model by one stage and tune its thresholds, without judging it.
+
+    Parameters
+    ----------
+    model, samples, options, report, stop
+        As for `fine_tune`.
+    stage : {"auto", "quick", "full"}
+        See ``recipe.choose_stage``.
+    """
+    recipe = _recipe(model, samples, options, stage)
+    learned = _learn(model, samples, recipe=recipe, weighting=options.weighting, report=report, stop=stop)
+    return tune(learned.model, samples)
+
+
+def _recipe(model: Model, samples: Sequence[Sample], options: TrainOptions, stage: str = "auto") -> Recipe:
+    n_cells = sum(count_objects(sample) for sample in samples)
+    if stage == "auto":
+        stage = choose_stage(options, n_cells, is_blind=score(model, samples) < BLIND)
+    return fine_tune_recipe(options, model.net_config, augment_for(model), stage)
+
+
 def _check(model: Model, samples: Sequence[Sample]) -> None:
     if not samples or not any(s.annotated is None or s.annotated.any() for s in samples):
         raise UserError(
@@ -144,10 +171,10 @@ def _check(model: Model, samples: Sequence[Sample]) -> None:
             f"The labels go up to {highest}; the model '{model.spec.name}' knows {n_classes} classes.",
             "Use its classes, or train a new model from scratch.",
         )
-    if any(sample.image.dims != model.spec.dims for sample in samples):
+    if any(sample.image.dims < model.spec.dims for sample in samples):
         raise UserError(
-            f"The model '{model.spec.name}' is {model.spec.dims}D, the corrections are {samples[0].image.dims}D.",
-            "Correct images of the model's own dimensions, or train a new model.",
+            f"The model '{model.spec.name}' is for 3D stacks, some corrections are 2D.",
+            "Correct stacks, or choose a 2D model.",
         )
 
 
@@ -196,7 +223,7 @@ def _learn(
     checkpoint: Path | None = None,
     watch: Rate | None = None,
 ) -> TrainResult:
-    prepared = [prepare(sample, model.spec, weighting=weighting) for sample in samples]
+    prepared = prepare_all(samples, model.spec, weighting=weighting)
     return train(model, prepared, recipe, watch=watch, report=report, stop=stop, checkpoint=checkpoint)
 
 

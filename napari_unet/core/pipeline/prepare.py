@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_unet.core.base.normalise import Normalisation, measure
+from napari_unet.core.base.normalise import Normalisation, Statistics, measure
 from napari_unet.core.base.resize import resize_linear, resize_nearest
 from napari_unet.core.base.tiles import Box, bounding_box, grow
 from napari_unet.core.pipeline.channels import check_channels, read_samples, select_channels
@@ -59,8 +60,54 @@ REACH = 512
 """Voxels around what is annotated that are kept: more than a patch, also where objects are shrunk."""
 
 
+def prepare_all(samples: Sequence[Sample], spec: ModelSpec, *, weighting: str = "none") -> list[Prepared]:
+    """Prepare samples; what a model for planes learns of a stack is its planes in which anything is annotated.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        Of at least as many axes as the model.
+    spec, weighting
+        As for `prepare`.
+
+    Raises
+    ------
+    UserError
+        As for `prepare`.
+    """
+    found = []
+    for sample in samples:
+        if sample.image.dims == spec.dims:
+            found.append(prepare(sample, spec, weighting=weighting))
+            continue
+        # Measured once: as in segmentation, all planes of a stack are as bright as they are.
+        statistics = measure(Normalisation(**spec.normalisation), read_samples(sample.image, spec, None))
+        found += [prepare(plane, spec, weighting=weighting, statistics=statistics) for plane in planes(sample)]
+    return found
+
+
+def planes(sample: Sample) -> Iterator[Sample]:
+    """Give each Z plane of a stack in which anything is annotated as a sample of its own."""
+    for z in range(len(sample.labels)):
+        annotated = None if sample.annotated is None else sample.annotated[z]
+        if annotated is None or annotated.any():
+            yield replace(
+                sample,
+                image=sample.image.plane(z),
+                labels=sample.labels[z],
+                annotated=annotated,
+                name=f"{sample.name}-z{z}",
+            )
+
+
 def prepare(
-    sample: Sample, spec: ModelSpec, *, weight: float | None = None, rescale: bool = True, weighting: str = "none"
+    sample: Sample,
+    spec: ModelSpec,
+    *,
+    weight: float | None = None,
+    rescale: bool = True,
+    weighting: str = "none",
+    statistics: Statistics | None = None,
 ) -> Prepared:
     """Normalise, rescale and encode one sample.
 
@@ -77,6 +124,8 @@ def prepare(
     weighting : str
         What the voxels' weights for the class are multiplied by: nothing, or a key of
         ``core.targets.weights.WEIGHTINGS``.
+    statistics : Statistics or None
+        What normalises the image; measured where it is not known.
 
     Raises
     ------
@@ -85,7 +134,8 @@ def prepare(
     """
     check_channels(sample.image, spec, None)
     volume = select_channels(sample.image, sample.image.volume(), spec, None)
-    statistics = measure(Normalisation(**spec.normalisation), read_samples(sample.image, spec, None))
+    if statistics is None:
+        statistics = measure(Normalisation(**spec.normalisation), read_samples(sample.image, spec, None))
     labels, annotated = sample.labels, sample.annotated
     if annotated is not None and annotated.any():
         # A few corrected cells in a large image: what is far from them is never seen.

@@ -85,10 +85,61 @@ class Recipe:
     patience: int = 8
 
 
-def fine_tune_recipe(
-    options: TrainOptions, config: NetConfig, n_cells: int, augment: Augment, *, is_blind: bool = False
-) -> Recipe:
-    """Choose how a model learns from a few corrections.
+@dataclass(frozen=True)
+class Stage:
+    """How much of a model learns, and for how long.
+
+    Parameters
+    ----------
+    trainable : str
+        See ``learner.choose_parameters``.
+    steps : int
+    learning_rate : float
+        Of AdamW.
+    ema : float
+        Decay of the running mean of the weights.
+    """
+
+    trainable: str
+    steps: int
+    learning_rate: float
+    ema: float
+
+
+STAGES = {
+    "quick": Stage("head", 100, 3e-3, 0.98),
+    "blind": Stage("all", 150, 1e-3, 0.98),
+    "full": Stage("all", 300, 5e-4, 0.99),
+}
+"""How a model learns from corrections; see `choose_stage`."""
+
+
+def choose_stage(options: TrainOptions, n_cells: int, *, is_blind: bool) -> str:
+    """Choose the stage.
+
+    Parameters
+    ----------
+    options : TrainOptions
+        What the user fixed.
+    n_cells : int
+        Annotated objects.
+    is_blind : bool
+        The model finds next to nothing of what is annotated.
+
+    Notes
+    -----
+    Few cells: norms and head; from `FEW_CELLS` on all layers, longer, with smaller steps. A model that is blind for
+    these images has nothing to lose: its features do not fit, so all layers learn, however few the cells.
+    """
+    if options.trainable == "head":
+        return "quick"
+    if is_blind:
+        return "blind"
+    return "quick" if options.trainable == "auto" and n_cells < FEW_CELLS else "full"
+
+
+def fine_tune_recipe(options: TrainOptions, config: NetConfig, augment: Augment, stage: str) -> Recipe:
+    """Choose how a model learns from corrections.
 
     Parameters
     ----------
@@ -96,36 +147,29 @@ def fine_tune_recipe(
         What the user fixed; the rest is chosen.
     config : NetConfig
         The network's configuration.
-    n_cells : int
-        Annotated objects.
     augment : str or recipes
         Kind of image, where the user has not chosen it.
-    is_blind : bool
-        The model finds next to nothing of what is annotated.
-
-    Notes
-    -----
-    Few cells: norms and head for 100 steps; from `FEW_CELLS` on all layers, longer, with smaller steps. A model that is
-    blind for these images has nothing to lose: its features do not fit, so all layers learn, however few the cells.
+    stage : str
+        A key of `STAGES`.
     """
-    few = options.trainable == "head" or (options.trainable == "auto" and n_cells < FEW_CELLS and not is_blind)
+    chosen = STAGES[stage]
     budget = Budget.parse(options.budget)
     edge = options.patch or (128 if config.dims == 2 else 64)
     automatic = budget.steps is None and budget.seconds is None
     return Recipe(
         patch=_patch(config, (edge,) * config.dims),
         batch=options.batch or (4 if config.dims == 2 else 2),
-        steps=(100 if few else 150 if is_blind else 300) if automatic else budget.steps,
+        steps=chosen.steps if automatic else budget.steps,
         seconds=budget.seconds,
-        learning_rate=_rate(options, 3e-3 if few else 1e-3 if is_blind else 5e-4),
+        learning_rate=_rate(options, chosen.learning_rate),
         optimizer=options.optimizer,
         schedule=options.schedule,
         accumulate=options.accumulate,
-        trainable="head" if few else "all",
+        trainable=chosen.trainable,
         freeze_norm=True,
         warmup=0.1,
         weight_decay=1e-4,
-        ema=0.98 if few or is_blind else 0.99,
+        ema=chosen.ema,
         augment=augment if options.augment == "auto" else options.augment,
         loss=options.loss,
         seed=options.seed,

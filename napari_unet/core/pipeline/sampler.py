@@ -119,11 +119,11 @@ class Sampler:
             first = int(middle) + shift - patch // 2
             first = min(max(first, 0), size - patch) if size > patch else (size - patch) // 2
             start.append(first - (piece - patch) // 2)
-        return _cut(sample.image, start, self.piece, mirror=True), _cut(sample.target, start, self.piece, mirror=False)
+        return cut(sample.image, start, self.piece, mirror=True), cut(sample.target, start, self.piece, mirror=False)
 
 
-def _cut(volume: Tensor, start: Sequence[int], size: tuple[int, ...], *, mirror: bool) -> Tensor:
-    """Cut (C, *size) out of a volume; beyond its edges it is mirrored, or 0."""
+def cut(volume: Tensor, start: Sequence[int], size: tuple[int, ...], *, mirror: bool) -> Tensor:
+    """Cut (C, *size) out of a volume (C, [Z,] Y, X) from `start` on; beyond its edges it is mirrored, or 0."""
     box, index, inside = [slice(None)], [], []
     for first, n, length in zip(start, size, volume.shape[1:], strict=True):
         position = np.arange(first, first + n)
