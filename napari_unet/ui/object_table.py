@@ -191,7 +191,9 @@ class ObjectTable(QTableView):
         return labels
 
     def _selected_rows(self) -> list[int]:
-        return sorted(index.row() for index in self._chosen.selectedRows())
+        # By ranges: an index for each of thousands of rows takes long.
+        parts: Iterable[Any] = self._chosen.selection()  # type: ignore[assignment]  # both bindings make it a list
+        return sorted({row for part in parts for row in range(part.top(), part.bottom() + 1)})
 
     def select(self, labels: Iterable[int]) -> None:
         """Select objects, and scroll to the first."""
