@@ -1,0 +1,292 @@
+"""Learn while the user corrects: without an end, from all that is known by now, and with its weights on show.
+
+Unlike ``fine_tune`` it does not start anew with each correction. What it learned is judged when it is stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.base.errors import Cancelled, UserError
+from napari_unet.core.base.options import SegmentOptions, TrainOptions
+from napari_unet.core.base.progress import Progress, Report, silent
+from napari_unet.core.pipeline import fine_tune as gate
+from napari_unet.core.pipeline.instant import refit
+from napari_unet.core.pipeline.late import Judge, late_objects, late_part
+from napari_unet.core.pipeline.prepare import Prepared, planes, prepare_all
+from napari_unet.core.pipeline.recipe import Recipe, fine_tune_recipe
+from napari_unet.core.pipeline.split import count_objects
+from napari_unet.core.pipeline.train import Stop, TrainResult, never, train
+from napari_unet.core.pipeline.tune import tune
+
+if TYPE_CHECKING:
+    from napari_unet.core.store.models import Model
+    from napari_unet.core.store.training_set import Sample
+
+ENOUGH = 10
+"""Objects that came late from which on they judge; with fewer the ordinary gate does."""
+
+LONGEST = 1_000_000
+"""Steps; nobody waits for them."""
+
+STEPS_EACH = 100
+"""Steps after the last correction, where the budget names none, until the model waits for more."""
+
+WARMUP = 10
+"""Steps with a smaller learning rate."""
+
+LOOK_SECONDS = 0.2
+"""While there is nothing to learn, Stop and Cancel are looked for so often."""
+
+IMAGES_LATE = "objects corrected while it learned, each scored before it was learned from"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A model to look at.
+
+    Parameters
+    ----------
+    model : Model
+        The running mean of the weights.
+    number : int
+        From 1.
+    n_cells : int
+        Annotated objects that it has learned from.
+    """
+
+    model: Model
+    number: int
+    n_cells: int
+
+
+Watch = Callable[[float], "Sequence[Sample] | None"]
+Publish = Callable[[Published], None]
+
+
+def unseen(published: Published) -> None:
+    """Show a model to nobody."""
+
+
+def live(
+    model: Model,
+    watch: Watch,
+    options: TrainOptions | None = None,
+    report: Report = silent,
+    stop: Stop = never,
+    publish: Publish = unseen,
+    checkpoint: Path | None = None,
+) -> gate.FineTuneResult:
+    """Teach a model for as long as the user goes on correcting.
+
+    Parameters
+    ----------
+    model : Model
+        Where it starts; not changed.
+    watch : function of seconds
+        Gives all corrections as samples whose names stay, or None where nothing has changed since it was asked last;
+        waits for news so long at most. Samples that have not changed are the same objects.
+    options : TrainOptions or None
+        None chooses everything automatically. Its budget is that of the ordinary gate; in steps, it is also how long
+        the last corrections are learned before the model waits for more.
+    report : Report
+        Called after each step with a `Row`, and while it waits; may raise `Cancelled`.
+    stop : function
+        True ends the learning at the next step; what was learned is judged and kept if it is no worse.
+    publish : function of Published
+        Sees the model: at once where fitting the last layer helps, after the first steps, then every few seconds.
+    checkpoint : Path or None
+        Folder of the training's checkpoints.
+
+    Returns
+    -------
+    FineTuneResult
+
+    Raises
+    ------
+    UserError
+        When the first corrections do not fit the model.
+    Cancelled
+        When it was stopped before anything had been corrected.
+
+    Notes
+    -----
+    Steps are taken until the corrections that came last have been learned for as long as in a quick fine-tuning; then
+    it waits for more. Each correction is scored by the model that was shown when it came, before that learns from it.
+    The user chose these corrections with that model's mistakes in view, so they speak against it rather than for it:
+    where `ENOUGH` of them find the new model no worse, it is taken; if not, the ordinary gate of ``fine_tune`` decides.
+    """
+    options = options or TrainOptions()
+    learning = _Learning(model, watch, options, report, stop, publish)
+    learning.begin()
+    found = train(
+        learning.shown or model,
+        learning.prepared(),
+        learning.recipe,
+        report=learning.tell,
+        stop=stop,
+        checkpoint=checkpoint,
+        refresh=learning.refresh,
+        publish=learning.show,
+    )
+    return learning.end(found)
+
+
+class _Learning:
+    """What is known, shown and judged while a model learns."""
+
+    def __init__(
+        self, model: Model, watch: Watch, options: TrainOptions, report: Report, stop: Stop, publish: Publish
+    ) -> None:
+        self.model, self.watch, self.options = model, watch, options
+        self.report, self.stop, self.publish = report, stop, publish
+        stage = "full" if options.trainable == "all" else "quick"
+        usual = fine_tune_recipe(options, model.net_config, gate.augment_for(model), stage)
+        self.recipe = _endless(usual)
+        self.steps_each = usual.steps or STEPS_EACH
+        self.judge = Judge(model, SegmentOptions(device=options.device, precision=options.precision))
+        self.semantic = model.spec.target == "semantic"
+        self.samples: dict[str, Sample] = {}
+        self.shown: Model | None = None
+        self._prepared: dict[str, list[Prepared]] = {}
+        self._number = self._since_news = 0
+        self._is_shown = False
+        self._trouble = ""
+
+    # ------------------------------------------------------------ the three phases
+
+    def begin(self) -> None:
+        """Wait for the first corrections and fit the last layer to them."""
+        while not self.samples:
+            news = self._wait("waiting for your first correction")
+            if news is None:
+                raise Cancelled
+            gate._check(self.model, news)
+            self._take(news)
+        self._say("looking at the corrections")
+        fitted = refit(self.model, list(self.samples.values()), seed=self.options.seed, device=self.options.device)
+        if fitted is not None:
+            self.show(fitted)
+
+    def refresh(self) -> list[Prepared] | None:
+        """Give what is to be learned from, if anything is new; wait for news where all has been learned."""
+        self._since_news += 1
+        if self._since_news < self.steps_each or not self._is_shown:
+            news = self.watch(0.0)
+        else:
+            news = self._wait("all is learnt; waiting for more corrections")
+        if not news:
+            return None
+        try:
+            gate._check(self.model, news)
+        except UserError as error:  # what was learned so far must not be lost for it
+            self._trouble = error.message
+            return None
+        self._trouble, self._since_news = "", 0
+        late = self._take(news)
+        if late and self.shown is not None:
+            self._say("scoring the new corrections")
+            self.judge.see(late, self.shown)
+        return self.prepared()
+
+    def end(self, found: TrainResult) -> gate.FineTuneResult:
+        """Judge what was learned."""
+        samples = list(self.samples.values())
+        if self.judge.n_objects >= ENOUGH:
+            before, after = self.judge.scores()
+            if not after < before:
+                candidate = tune(found.model, samples, self.report)
+                candidate = gate._described(candidate, self.model, samples, self.recipe, found, before, after)
+                return gate.FineTuneResult(
+                    candidate,
+                    candidate,
+                    True,
+                    before,
+                    after,
+                    self.judge.n_objects,
+                    IMAGES_LATE,
+                    found.history,
+                    found.stopped,
+                )
+        result = gate.fine_tune(self.model, samples, self.options, self.report)
+        return replace(result, history=found.history, stopped=found.stopped)
+
+    # ------------------------------------------------------------ what is known
+
+    def _take(self, news: Sequence[Sample]) -> list[Sample]:
+        """Prepare what has changed; gives what came late."""
+        known, self.samples = self.samples, {sample.name: sample for sample in news}
+        prepared, all_late = self._prepared, []
+        self._prepared = {}
+        for name, sample in self.samples.items():
+            before = known.get(name)
+            if before is sample:
+                self._prepared[name] = prepared[name]
+                continue
+            late = late_part(sample, before, semantic=self.semantic) if known else None
+            if late is not None:
+                all_late.append(late)
+            self._prepared[name] = self._prepare(sample, late)
+        return all_late
+
+    def _prepare(self, sample: Sample, late: Sample | None) -> list[Prepared]:
+        """Prepare a sample; patches around what came late are drawn twice as often."""
+        spec = self.model.spec
+        made = prepare_all([sample], spec, weighting=self.options.weighting)
+        ids = late_objects(sample, late)
+        if not len(ids) or self.semantic:
+            return made
+        parts = [sample] if sample.image.dims == spec.dims else list(planes(sample))
+        return [_twice(one, part, ids) for one, part in zip(made, parts, strict=True)]
+
+    def prepared(self) -> list[Prepared]:
+        """Give all that there is to learn from."""
+        return [one for parts in self._prepared.values() for one in parts if len(one.known)]
+
+    # ------------------------------------------------------------ what is said
+
+    def show(self, model: Model) -> None:
+        """Publish a model."""
+        self._number += 1
+        self.shown, self._is_shown = model, True
+        n_cells = sum(count_objects(sample) for sample in self.samples.values())
+        self.publish(Published(model, self._number, n_cells))
+
+    def tell(self, progress: Progress) -> None:
+        """Report a step; how much there is still to come nobody knows."""
+        self._is_shown = False
+        words = "learning from your corrections" if not self._trouble else f"not learnt: {self._trouble}"
+        self.report(Progress(0, 0, words, progress.payload))
+
+    def _say(self, words: str) -> None:
+        self.report(Progress(0, 0, words))
+
+    def _wait(self, words: str) -> Sequence[Sample] | None:
+        """Wait for news; None where the user stops it."""
+        while not self.stop():
+            self._say(words)
+            news = self.watch(LOOK_SECONDS)
+            if news:
+                return news
+        return None
+
+
+def _endless(recipe: Recipe) -> Recipe:
+    """Learn without an end, after a short warm-up always alike."""
+    return replace(recipe, steps=LONGEST, seconds=None, warmup=WARMUP / LONGEST, decay_from=1.0, schedule="linear")
+
+
+def _twice(prepared: Prepared, sample: Sample, ids: NDArray[Any]) -> Prepared:
+    """Count the middles of some objects twice; they stand in the order of the objects' numbers."""
+    known = sample.labels if sample.annotated is None else sample.labels[sample.annotated > 0]
+    numbers = np.unique(known[known > 0])
+    if len(numbers) != len(prepared.centres):  # some were too small for the scale of the network
+        return prepared
+    again = prepared.centres[np.isin(numbers, ids)]
+    return replace(prepared, centres=np.concatenate((prepared.centres, again)))
