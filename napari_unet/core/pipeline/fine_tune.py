@@ -13,6 +13,7 @@ import numpy as np
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.base.progress import Report, silent, within
+from napari_unet.core.pipeline.compare import Comparison, Judged, compare, judge
 from napari_unet.core.pipeline.evaluate import score
 from napari_unet.core.pipeline.prepare import prepare_all
 from napari_unet.core.pipeline.recipe import Augment, Recipe, choose_stage, fine_tune_recipe
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 BLIND = 0.05
 """Score on the annotations below which a model finds next to nothing of them."""
+
+FEWEST_NEW = 10
+"""Objects annotated since the model in use was trained; with fewer it is judged on all."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class FineTuneResult:
         Of the last training.
     stopped : bool
         The user stopped it.
+    comparison : Comparison
+        The same scores with their interval, and what both models made of the held-out samples.
     """
 
     model: Model
@@ -62,6 +68,7 @@ class FineTuneResult:
     held_out: str
     history: tuple[Row, ...] = field(repr=False)
     stopped: bool
+    comparison: Comparison = field(repr=False)
 
 
 def fine_tune(
@@ -71,6 +78,9 @@ def fine_tune(
     report: Report = silent,
     stop: Stop = never,
     checkpoint: Path | None = None,
+    *,
+    rival: Model | None = None,
+    fresh: Sequence[Sample] | None = None,
 ) -> FineTuneResult:
     """Teach a model from corrections.
 
@@ -88,6 +98,10 @@ def fine_tune(
         True ends the training at the next step; what was learned is kept and still judged.
     checkpoint : Path or None
         Folder of the last training's checkpoints.
+    rival : Model or None
+        The model in use, which the new one has to be as good as; None is the base.
+    fresh : sequence of Sample or None
+        What of the samples, under the same names, the rival has not learnt from: only that can judge it. None is all.
 
     Returns
     -------
@@ -104,30 +118,61 @@ def fine_tune(
     """
     options = options or TrainOptions()
     _check(model, samples)
-    chosen = split(samples, semantic=model.spec.target == "semantic")
+    rival = rival or model
+    chosen = _hold_out(samples, fresh, semantic=model.spec.target == "semantic")
     recipe = _recipe(model, samples, options)
     n_runs = len(chosen.folds) + 1
     if recipe.seconds is not None:
         recipe = replace(recipe, seconds=recipe.seconds / n_runs)
     parts = [within(report, 0.98 * index / n_runs, 0.98 * (index + 1) / n_runs) for index in range(n_runs)]
     learn = partial(_learn, model, recipe=recipe, weighting=options.weighting, stop=stop)
-    before, after, cut_short = _judge(model, chosen, learn, parts)
+    found, cut_short = _judge(rival, chosen, learn, parts)
     # Stopped while it was judged: what that fold has learned is what there is to keep.
     result = cut_short or learn(samples, report=parts[-1], checkpoint=checkpoint)
     candidate = tune(result.model, samples, within(report, 0.98, 1.0))
-    candidate = _described(candidate, model, samples, recipe, result, before, after)
-    accepted = not after < before  # without anything held out both are NaN: the user judges
+    candidate = _described(candidate, model, samples, recipe, result, found.before, found.after)
+    accepted = not found.after < found.before  # without anything held out both are NaN: the user judges
     return FineTuneResult(
-        candidate if accepted else model,
+        candidate if accepted else rival,
         candidate,
         accepted,
-        before,
-        after,
+        found.before,
+        found.after,
         chosen.n_held_out,
         chosen.words,
         result.history,
         result.stopped,
+        found,
     )
+
+
+def _hold_out(samples: Sequence[Sample], fresh: Sequence[Sample] | None, *, semantic: bool) -> Split:
+    """Hold out what the rival does not know either, where there is enough of it."""
+    if fresh is None:
+        return split(samples, semantic=semantic)
+    if semantic or sum(count_objects(sample) for sample in fresh) >= FEWEST_NEW:
+        chosen = split(fresh, semantic=semantic)
+        folds = tuple(replace(fold, train=_without(samples, fold.held_out)) for fold in chosen.folds)
+        if folds and all(fold.train for fold in folds):
+            return replace(chosen, folds=folds, words=f"{chosen.words}, new since the old model")
+    chosen = split(samples, semantic=semantic)
+    return (
+        replace(chosen, words=f"{chosen.words}, of which the old model had learnt a part") if chosen.folds else chosen
+    )
+
+
+def _without(samples: Sequence[Sample], held: Sequence[Sample]) -> tuple[Sample, ...]:
+    """Forget what is held out; samples of which nothing is left go."""
+    masks = {sample.name: sample.annotated for sample in held}
+    left = []
+    for sample in samples:
+        if sample.name in masks:
+            mask = masks[sample.name]
+            known = np.ones(sample.labels.shape, np.uint8) if sample.annotated is None else sample.annotated
+            sample = replace(sample, annotated=np.where(True if mask is None else mask > 0, 0, known).astype(np.uint8))
+        if sample.annotated is None or sample.annotated.any():
+            left.append(sample)
+    return tuple(left)
 
 
 def adapt(
@@ -184,32 +229,28 @@ def augment_for(model: Model) -> Augment:
 
 
 def _judge(
-    model: Model, chosen: Split, learn: Callable[..., TrainResult], parts: Sequence[Report]
-) -> tuple[float, float, TrainResult | None]:
-    """Score the old model and models that learned without the held-out part, all folds pooled.
+    rival: Model, chosen: Split, learn: Callable[..., TrainResult], parts: Sequence[Report]
+) -> tuple[Comparison, TrainResult | None]:
+    """Compare the old model with models that learned without the held-out part, all folds pooled.
 
     Returns
     -------
-    before, after : float
-        NaN where nothing is held out.
+    comparison : Comparison
+        Of NaN where nothing is held out.
     cut_short : TrainResult or None
         The training during which the user stopped.
     """
-    before, after, weights = [], [], []
+    judged: list[Judged] = []
     cut_short = None
     for fold, report in zip(chosen.folds, parts, strict=False):
         learning = within(report, 0.0, 0.9)
         learner = learn(fold.train, report=learning, watch=partial(score, samples=fold.held_out))
         candidate = tune(learner.model, fold.train, within(report, 0.9, 1.0))
-        before.append(score(model, fold.held_out))
-        after.append(score(candidate, fold.held_out))
-        weights.append(max(1, sum(count_objects(sample) for sample in fold.held_out)))
+        judged += judge(rival, candidate, fold.held_out)
         if learner.stopped:
             cut_short = learner
             break
-    if not weights:
-        return float("nan"), float("nan"), None
-    return float(np.average(before, weights=weights)), float(np.average(after, weights=weights)), cut_short
+    return compare(judged, semantic=rival.spec.target == "semantic"), cut_short
 
 
 def _learn(
