@@ -148,7 +148,8 @@ class _Grid:
         self.steps = np.ones(len(shape))
         if voxel_size is not None:
             self.steps[len(shape) - len(voxel_size) :] = voxel_size
-        self.points = places.centres * self.steps
+        self.centres = places.centres
+        self.points = self.centres * self.steps
         self.frame = places.low[:, 0] if places.has_time else np.zeros(len(self.points), np.int64)
         self.members = {int(t): np.flatnonzero(self.frame == t) for t in np.unique(self.frame)}
         self.trees = {t: scipy.spatial.cKDTree(self.points[members]) for t, members in self.members.items()}
@@ -162,15 +163,16 @@ class _Grid:
         for at in around.tolist():
             members = self.members[int(self.frame[at])]
             least, most = (min(n, len(members)) for n in wanted)
-            for box in self._around(at, least, most):
+            for box, near in self._around(at, least, most):
                 if any(_overlap(box, other) for other in closed):
                     continue
-                inside = members[_in_any(self.places.centres[members], (box,))]
+                inside = members[near]
+                inside = inside[_in_any(self.centres[inside], (box,))]
                 if least <= len(inside) <= most:
                     yield box, inside
 
-    def _around(self, at: int, least: int, most: int) -> Iterator[Box]:
-        """Give boxes that hold so many objects, with their edges where objects are sparse.
+    def _around(self, at: int, least: int, most: int) -> Iterator[tuple[Box, list[int]]]:
+        """Give boxes that hold so many objects, with their edges where objects are sparse; and which may be in each.
 
         They lie around one object, and around the middles between it and its two nearest neighbours: where objects
         stand in rows, a box around one of them would hold 9 or 25.
@@ -181,13 +183,15 @@ class _Grid:
             away = np.atleast_1d(tree.query(middle, min(most + 1, tree.n), p=np.inf)[0])
             gaps = np.diff(away, append=away[-1] + 2 * self.margin)[least - 1 : most]
             best = int(gaps.argmax())
-            radius = (away[least - 1 + best] + min(float(gaps[best]) / 2, self.margin)) / self.steps
+            reach = away[least - 1 + best] + min(float(gaps[best]) / 2, self.margin)
+            radius = reach / self.steps
             low = np.maximum(np.ceil(middle / self.steps - radius), 0).astype(int)
             high = np.minimum(np.floor(middle / self.steps + radius) + 1, self.shape).astype(int)
             if self.places.has_time:
                 low[0], high[0] = self.frame[at], self.frame[at] + 1
             if (low < high).all():
-                yield tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+                near = tree.query_ball_point(middle, reach + float(self.steps.max()), p=np.inf)
+                yield tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True)), sorted(near)
 
 
 def _doubts(places: Places, grid: _Grid, confidence: Mapping[int, float]) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from napari_unet.ui import layers, messages, shortcuts, view
 from napari_unet.ui.corrector import Corrector
 from napari_unet.ui.forms import push_button
 from napari_unet.ui.review import Review
+from napari_unet.ui.review_region import Suggesting
 from napari_unet.ui.tool_box import ROWS, ToolBox, in_rows
 from napari_unet.ui.workspace import labels_layers
 
@@ -45,6 +46,8 @@ class CorrectTab(QWidget):
         self.review = Review(results, session)
         self.counts, self.table = self.review.counts, self.review.table
         self.table.picked.connect(self._on_picked)
+        counting, drawings = self.review.counting, self.corrector.drawings
+        self.suggesting = Suggesting(workspace.viewer, results, session, counting, drawings)
         self.tools = ToolBox()
         self.tools.used.connect(self.use)
         self.calls: dict[str, Callable[[], None]] = {
@@ -56,6 +59,7 @@ class CorrectTab(QWidget):
             "cut": partial(self._told, self.corrector.draw_cut),
             "outline": partial(self._told, self.corrector.draw_outline),
             "seeds": partial(self._told, self.corrector.place_seeds),
+            "suggest": partial(self._told, self.suggesting.suggest),
             "region": partial(self._told, self.corrector.draw_region),
             "done": partial(self._told, self.corrector.finish_regions),
             "background": partial(self._told, self.corrector.mark_background),

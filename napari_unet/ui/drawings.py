@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_unet.app.suggest_places import joined
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.tiles import bounding_box
 from napari_unet.core.edits.drawing import draw_outline, flat_axis
@@ -41,10 +42,12 @@ class Drawings:
         self.on_start: Callable[[Layer], None] = lambda layer: None
         """Gets each layer that is to be drawn on, to bind keys to it."""
 
-    def start(self, labels: Labels, name: str, mode: str) -> None:
-        """Let the user draw on a layer; `mode` is one of napari's."""
+    def start(self, labels: Labels, name: str, mode: str) -> Layer:
+        """Let the user draw on a layer, which is given; `mode` is one of napari's."""
         add = view.add_points if name == SEEDS else view.add_shapes
-        self.on_start(add(self._viewer, labels, name, mode))
+        layer: Layer = add(self._viewer, labels, name, mode)
+        self.on_start(layer)
+        return layer
 
     def line(self, labels: Labels, frame: Frame) -> Points | None:
         """Give the line drawn last; None without one."""
@@ -62,7 +65,7 @@ class Drawings:
         return frame.flat(np.concatenate(view.drawn(self._viewer, layer, labels, [layer.data])))
 
     def boxes(self, labels: Labels) -> list[view.Box]:
-        """Give the boxes of the drawn rectangles.
+        """Give the boxes of the drawn rectangles; those that lie on each other in consecutive slices as one.
 
         Raises
         ------
@@ -78,7 +81,7 @@ class Drawings:
         inside = [box for box in found if box is not None]
         if not inside:
             raise UserError("The rectangles lie outside the labels.", "Draw them on the image.")
-        return inside
+        return joined(inside)
 
     def clear(self, *names: str) -> None:
         """Take away what was drawn, once it has been used."""

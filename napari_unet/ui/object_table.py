@@ -166,10 +166,10 @@ class ObjectTable(QTableView):
         self._chosen = QItemSelectionModel(self.objects, self)
         self.setSelectionModel(self._chosen)
         self._chosen.selectionChanged.connect(self._on_selection)
-        across.sortIndicatorChanged.connect(self._select_again)
         self._kept: list[int] = []
         self._told: list[int] = []
         self.objects.modelAboutToBeReset.connect(self._on_reset)
+        self.objects.modelReset.connect(self._select_again)
 
     def show_rows(self, rows: ObjectRows) -> None:
         """Show other rows; objects that are still there stay selected."""
@@ -178,12 +178,10 @@ class ObjectTable(QTableView):
         self.objects.set_rows(rows)
         self.setColumnHidden(CONFIDENCE, bool(np.isnan(rows.confidences).all()))
         self.setColumnHidden(CLASS, not rows.classes)
-        self._select_again()
 
     def show_only(self, state: str) -> None:
         """Show the objects of one state; all where it is empty."""
         self.objects.show_only(state)
-        self._select_again()
 
     def selected(self) -> list[int]:
         """Give the selected objects, in the order of the rows."""

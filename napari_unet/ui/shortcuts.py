@@ -22,6 +22,7 @@ KEYS = {
     "pick": "K",
     "cut": "T",
     "outline": "Shift-O",
+    "suggest": "U",
     "done": "Shift-D",
     "background": "Shift-G",
     "undo": "Control-Z",

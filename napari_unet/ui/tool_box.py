@@ -38,7 +38,8 @@ ROWS = (
         ("seeds", "Seeds", "Place a point in each part of an object, then press Split."),
     ),
     (
-        ("region", "Region", "Draw rectangles for the two buttons beside; without any, the view counts."),
+        ("suggest", "Suggest", "Draws the region most worth correcting next: doubtful objects, every third by lot."),
+        ("region", "Region", "Draw rectangles for the two buttons on its right; without any, the view counts."),
         ("done", "All done", "In the rectangles, or in the view, every object is right and the rest is background."),
         ("background", "Background", "In the rectangles, or in the view, what carries no label is background."),
     ),

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Box = tuple[slice, ...]
 
+SMALL = 4  # times a box may be longer in the view before it is zoomed in on
+
 
 def position(viewer: Viewer, layer: Layer) -> tuple[int, ...]:
     """Give the voxel of a layer at the sliders' position, inside the layer."""
@@ -93,11 +95,27 @@ def go_to(viewer: Viewer, layer: Labels, voxel: tuple[float, ...]) -> None:
     for axis, value in enumerate(world, start=first):
         if axis not in viewer.dims.displayed and axis - first != channel:
             viewer.dims.set_point(axis, value)
-    camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera  # napari 0.9 moved it
+    camera = _camera(viewer)
     centre = np.array(camera.center, dtype=float)
     shown = viewer.dims.displayed
     centre[-len(shown) :] = [world[axis - first] if axis >= first else 0.0 for axis in shown]
     camera.center = tuple(centre)
+
+
+def look_at(viewer: Viewer, layer: Labels, box: Box) -> None:
+    """Move sliders and camera to the middle of a box; zoom where it does not fit the view, or is small in it."""
+    axes = "".join("C" if axis == channel_axis(layer) else "?" for axis in range(layer.ndim))
+    visible = shape_of(view_box(viewer, layer, axes))
+    kept = [axis for axis in range(layer.ndim) if axis != channel_axis(layer)]
+    shown = _shown(viewer, layer)
+    ratios = [n / m for axis, n, m in zip(kept, visible, shape_of(box), strict=True) if axis in shown]
+    go_to(viewer, layer, tuple((part.start + part.stop - 1) / 2 for part in box))
+    if not 1 <= min(ratios) <= SMALL:
+        _camera(viewer).zoom *= 0.8 * min(ratios)
+
+
+def _camera(viewer: Viewer) -> Any:
+    return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera  # napari 0.9 moved it
 
 
 def fit(viewer: Viewer, layer: Layer) -> None:
