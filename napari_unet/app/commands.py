@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.app import library
+from napari_unet.app import library, lineage, training_set
 from napari_unet.app.asking import Asker
+from napari_unet.app.gathering import Taught, gather
 from napari_unet.app.glimpses import Glimpses
+from napari_unet.app.lesson import prepare_lesson
 from napari_unet.app.requests import (
     FineTuneRequest,
     KeptOutput,
@@ -26,16 +29,16 @@ from napari_unet.app.requests import (
     TrainRequest,
 )
 from napari_unet.app.teaching import to_samples, with_unique_names
-from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.errors import Cancelled, UserError
 from napari_unet.core.base.progress import Progress, Report, within
 from napari_unet.core.store.spec import SPEC_FILE, WEIGHTS_FILE, check_can_segment
-from napari_unet.core.store.training_set import Sample, save_sample
 
 if TYPE_CHECKING:
     from napari_unet.app.job import Stop
     from napari_unet.core.base.options import SegmentOptions
     from napari_unet.core.pipeline.train import TrainResult
     from napari_unet.core.store.models import Model
+    from napari_unet.core.store.training_set import Sample
 
 __all__ = [
     "FineTuneRequest",
@@ -126,7 +129,8 @@ def _made_by(model: Model, options: SegmentOptions) -> dict[str, Any]:
 def fine_tune(request: FineTuneRequest, report: Report, stop: Stop) -> Training:
     """Teach a model from corrections, and save the new one if it is no worse.
 
-    What it learns from is saved first, so that a crash loses no correction.
+    It starts from the base of the model's lineage, on all labels so far. What it learns from is saved first, so that a
+    crash loses no correction; nothing is left of a training that the user discards.
 
     Raises
     ------
@@ -138,13 +142,36 @@ def fine_tune(request: FineTuneRequest, report: Report, stop: Stop) -> Training:
     _check_free(request.out_folder)
     model = load_cached(request.model)
     check_can_segment(model.spec)
-    samples = _samples(request)
+    lesson = prepare_lesson(request, semantic=model.spec.target == "semantic", report=report)
+    base = load_cached(lesson.chain[0].folder)
     name = library.next_name(request.model.name) if request.out_folder is None else request.out_folder.name
-    learning = _keep_samples(name, samples, report) if request.out_folder is None else None
-    found = run(model, samples, request.options, report, stop, None if learning is None else learning / "checkpoint")
-    keep = found.accepted or request.keep_worse
-    folder = _save(found.candidate, name, request.out_folder) if keep else None
+    learning = lineage.set_folder(name) if request.out_folder is None else None
+    try:
+        if learning is not None:
+            report(Progress(0, 1, "saving what it learns from"))
+            training_set.keep(learning, request.model.name, lesson.gathered.kept)
+        found = run(
+            base,
+            lesson.gathered.samples,
+            request.options,
+            report,
+            stop,
+            None if learning is None else learning / "checkpoint",
+            rival=model,
+            fresh=lesson.fresh,
+        )
+    except (Cancelled, UserError):
+        if learning is not None:
+            training_set.drop(learning)
+        raise
+    ends = (found.comparison.low, found.comparison.high)
+    folder = None
+    if found.accepted or request.keep_worse:
+        spec = lineage.described(found.candidate.spec, lesson.chain, ends)
+        folder = _save(replace(found.candidate, spec=spec), name, request.out_folder)
     _drop_checkpoint(learning)
+    if learning is not None and folder is not None:
+        _settle(learning, folder.name, request.model.name)
     return Training(
         name=name if folder is None else folder.name,
         folder=folder,
@@ -156,7 +183,20 @@ def fine_tune(request: FineTuneRequest, report: Report, stop: Stop) -> Training:
         held_out=found.held_out,
         history=found.history,
         stopped=found.stopped,
+        interval=ends,
+        n_units=found.comparison.n_units,
+        unit=found.comparison.unit,
+        parts=lesson.held_out(found.comparison.parts),
+        notes=lesson.gathered.notes,
     )
+
+
+def _settle(learning: Path, name: str, parent: str) -> None:
+    """Give the training set the name of its model, and clear old versions away."""
+    if learning.name != name:
+        learning.rename(lineage.set_folder(name))
+    with suppress(OSError):  # a file may be in use elsewhere; the next training tries again
+        lineage.tidy(name, (parent,))
 
 
 def train(request: TrainRequest, report: Report, stop: Stop) -> Training:
@@ -207,7 +247,7 @@ def _new(folder: Path, found: TrainResult) -> Training:
     return Training(folder.name, folder, "", True, math.nan, score, history=found.history, stopped=found.stopped)
 
 
-def _samples(request: FineTuneRequest | TrainRequest) -> tuple[Sample, ...]:
+def _samples(request: TrainRequest) -> tuple[Sample, ...]:
     made = [sample for snapshot in request.snapshots for sample in to_samples(snapshot)]
     samples = with_unique_names([*request.samples, *made])
     if not samples:
@@ -215,12 +255,11 @@ def _samples(request: FineTuneRequest | TrainRequest) -> tuple[Sample, ...]:
     return samples
 
 
-def _keep_samples(name: str, samples: tuple[Sample, ...], report: Report) -> Path:
-    """Save what a training learns from, before it starts."""
-    folder = library.training_sets_folder() / name
-    for index, sample in enumerate(samples):
-        report(Progress(0, 1, f"saving what it learns from ({index + 1} of {len(samples)})"))
-        save_sample(folder, sample)
+def _keep_samples(name: str, samples: tuple[Sample, ...], report: Report, parent: str = "") -> Path:
+    """Save what a training learns from, and from which model it started."""
+    report(Progress(0, 1, "saving what it learns from"))
+    folder = lineage.set_folder(name)
+    training_set.keep(folder, parent, gather([Taught(sample) for sample in samples], ()).kept)
     return folder
 
 
@@ -263,7 +302,7 @@ def load_cached(folder: Path) -> Model:
     return _load(folder.absolute(), tuple(stamps))
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)  # a fine-tuning needs the model in use and the base of its lineage
 def _load(folder: Path, stamps: tuple[tuple[int, int], ...]) -> Model:
     from napari_unet.core.store.models import load_model
 

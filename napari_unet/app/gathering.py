@@ -37,10 +37,13 @@ class Taught:
         What is known now.
     origin : str
         The open labels that it is made of; empty for files.
+    time : int or None
+        The time point of them; None where they have no time.
     """
 
     sample: Sample
     origin: str = ""
+    time: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +107,7 @@ def gather(taught: Sequence[Taught], entries: Sequence[Entry], *, semantic: bool
         cells = _count(sample, semantic=semantic)
         source = one.sample.image.source
         record = Record(name, key, cells, now(), source, one.origin, older is not None)
-        kept[key] = Kept(record, sample, group[-1] if group else None)
+        kept[key] = Kept(record, sample, group[-1] if group else None, time=one.time)
     return Gathered(tuple(kept.values()), tuple(notes))
 
 

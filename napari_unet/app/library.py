@@ -210,9 +210,14 @@ def new_model_folder(name: str) -> Path:
 
 
 def next_name(name: str) -> str:
-    """Give the next free name of a model fine-tuned from `name`: nuclei-2d, nuclei-2d-ft-1, nuclei-2d-ft-2."""
+    """Give the next name of a model fine-tuned from `name`: nuclei-2d, nuclei-2d-ft-1, nuclei-2d-ft-2.
+
+    Above all numbers that are there: that of an older version, which was cleared away, is not given again.
+    """
     stem = re.sub(r"-ft-\d+$", "", name)[:56]
-    return _first_free(f"{stem}-ft-", 1)
+    numbered = re.compile(rf"{re.escape(stem.lower())}-ft-(\d{{1,6}})")
+    numbers = [int(found[1]) for found in map(numbered.fullmatch, _taken()) if found]
+    return f"{stem}-ft-{max(numbers, default=0) + 1}"
 
 
 def free_name(title: str) -> str:
@@ -230,11 +235,14 @@ def _first_free(prefix: str, n: int) -> str:
 
 
 def _is_taken(name: str) -> bool:
-    """Tell whether a model has the name, or the training set of one that was never finished."""
+    return name.lower() in _taken()
+
+
+def _taken() -> set[str]:
+    """Give the names of models, and of training sets of those that were never finished, in lower case."""
     taken = {folder.name.lower() for folder, _ in _folders()}
     sets = training_sets_folder()
-    taken |= {path.name.lower() for path in sets.iterdir()} if sets.is_dir() else set()
-    return name.lower() in taken
+    return taken | ({path.name.lower() for path in sets.iterdir()} if sets.is_dir() else set())
 
 
 def rename_model(name: str, new: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -19,8 +20,9 @@ from napari_unet.core.store.spec import SPEC_FILE, ModelSpec, read_spec
 if TYPE_CHECKING:
     from napari_unet.app.training_set import Entry
 
-LINEAGE, DATE = "lineage", "date"
-"""Our entries in a model's ``training``: the names of all models before it, the base first, and when it was made."""
+LINEAGE, DATE, INTERVAL = "lineage", "date", "interval"
+"""Our entries in a model's ``training``: the names of all models before it, the base first; when it was made; and the
+interval of how much better it scored than the one before."""
 
 KEPT_VERSIONS = 5
 """Of those that nobody named or chose."""
@@ -35,9 +37,23 @@ def is_fine_tuned(spec: ModelSpec) -> bool:
     return bool(spec.parent) and ("learned" in spec.training or LINEAGE in spec.training)
 
 
-def described(spec: ModelSpec, parent: ModelSpec) -> ModelSpec:
-    """Write into the description of a new version which models were before it, and when it was made."""
-    training: dict[str, Any] = {**spec.training, LINEAGE: [*ancestors(parent), parent.name], DATE: training_set.now()}
+def described(spec: ModelSpec, chain: Sequence[ModelEntry], interval: Sequence[float] = ()) -> ModelSpec:
+    """Write down where a new version comes from.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Of the new version.
+    chain : sequence of ModelEntry
+        The models before it, the base first, the one it was compared with last.
+    interval : sequence of float
+        Both ends of the 95 % interval of what it scored more than that; empty or NaN where nobody knows.
+    """
+    parent = chain[-1]
+    before = [*(name for name in ancestors(parent.spec) if name != parent.name), parent.name]
+    training: dict[str, Any] = {**spec.training, LINEAGE: before, DATE: training_set.now()}
+    if interval and all(math.isfinite(end) for end in interval):
+        training[INTERVAL] = [float(end) for end in interval]
     return replace(spec, parent=parent.name, training=training)
 
 
@@ -93,6 +109,11 @@ def _is_alike(one: ModelSpec, other: ModelSpec) -> bool:
     """Tell whether both are the same network for the same task: a name may have been given anew."""
     names = ("net", "net_config", "target", "classes", "dims", "channels")
     return all(getattr(one, name) == getattr(other, name) for name in names)
+
+
+def is_in_library(entry: ModelEntry) -> bool:
+    """Tell whether a model is one of the library, not of a folder elsewhere."""
+    return entry.bundled or entry.folder.absolute() == (library.models_folder() / entry.name).absolute()
 
 
 def set_folder(name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from napari_unet.app.annotations import Box
     from napari_unet.app.teaching import Snapshot
     from napari_unet.core.base.image import Image
+    from napari_unet.core.pipeline.compare import Judged
     from napari_unet.core.pipeline.segment import Prediction
     from napari_unet.core.pipeline.train import Row
     from napari_unet.core.store.training_set import Sample
@@ -223,6 +225,25 @@ class PretrainRequest:
     checkpoint: Path | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What both models made of a sample that neither had learnt from.
+
+    Parameters
+    ----------
+    part : Judged
+        Labels by both, and the cells gained and lost.
+    key : str
+        The open labels that the sample is made of; empty where it came from files.
+    time : int or None
+        The time point of them; None where they have no time.
+    """
+
+    part: Judged = field(repr=False)
+    key: str = ""
+    time: int | None = None
+
+
 @dataclass(frozen=True)
 class Training:
     """Say how a training ended.
@@ -247,6 +268,16 @@ class Training:
         Loss and score by step.
     stopped : bool
         The user ended it early.
+    interval : pair of float
+        Both ends of the 95 % interval of `after` minus `before`; NaN where there is too little to tell.
+    n_units : int
+        What was drawn from for the interval.
+    unit : str
+        The name of that, in the plural.
+    parts : tuple of HeldOut
+        What both models made of what was held out.
+    notes : tuple of str
+        What the user should know.
     """
 
     name: str
@@ -259,3 +290,8 @@ class Training:
     held_out: str = ""
     history: tuple[Row, ...] = field(default=(), repr=False)
     stopped: bool = False
+    interval: tuple[float, float] = (math.nan, math.nan)
+    n_units: int = 0
+    unit: str = "cells"
+    parts: tuple[HeldOut, ...] = field(default=(), repr=False)
+    notes: tuple[str, ...] = ()

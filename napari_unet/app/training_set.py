@@ -113,12 +113,15 @@ class Kept:
         Where the same image lies already.
     is_changed : bool
         Its labels are not those of `entry`.
+    time : int or None
+        The time point of the open labels that it is made of; None where they have no time.
     """
 
     record: Record
     sample: Sample | None = field(repr=False)
     entry: Entry | None = None
     is_changed: bool = True
+    time: int | None = None
 
 
 def now() -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,8 +19,12 @@ from napari_unet.core.base.errors import Cancelled, UserError
 from napari_unet.core.base.image import Image
 from napari_unet.core.base.options import SegmentOptions, TrainOptions
 from napari_unet.core.base.progress import silent
+from napari_unet.core.pipeline.compare import Comparison
 from napari_unet.core.store.training_set import Sample, load_samples
 from tests.app.models import save_tiny
+
+if TYPE_CHECKING:
+    from napari_unet.core.store.models import Model
 
 FAST = SegmentOptions(device="cpu", precision="fp32", rescale="off", min_size=0)
 STEPS = TrainOptions(budget="2steps", device="cpu", precision="fp32", patch=32, batch=1)
@@ -139,6 +144,17 @@ class Found:
         self.model = self.candidate = model
         self.accepted, self.before, self.after = accepted, 0.5, 0.7 if accepted else 0.3
         self.n_held_out, self.held_out, self.history, self.stopped = 7, "regions", (), False
+        self.comparison = Comparison(self.before, self.after, -0.1, 0.3, 7)
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """What the pipeline was given."""
+
+    base: Model
+    samples: tuple[Sample, ...]
+    rival: Model
+    fresh: tuple[Sample, ...] | None
 
 
 @pytest.fixture
@@ -148,8 +164,8 @@ def faked(monkeypatch):
 
     calls = []
 
-    def run(model, samples, options, report, stop, checkpoint):
-        calls.append(samples)
+    def run(model, samples, options, report, stop, checkpoint, **given):
+        calls.append(Call(model, samples, **given))
         return Found(model, accepted=options.seed == 0)
 
     monkeypatch.setattr(fine_tune, "fine_tune", run)
@@ -163,10 +179,10 @@ def test_fine_tune_when_the_score_falls_then_no_model_is_saved_but_both_numbers_
 
 
 def test_fine_tune_when_a_folder_is_given_then_the_model_is_there_and_the_library_is_left_alone(model, faked, tmp_path):
-    sample = Sample(picture(), squares(), name="disk")
-    request = FineTuneRequest(model, (snapshot(),), (sample, sample), out_folder=tmp_path / "mine")
+    samples = Sample(picture(), squares(), name="disk"), Sample(picture(n=50), squares(50), name="disk")
+    request = FineTuneRequest(model, (snapshot(),), samples, out_folder=tmp_path / "mine")
     assert commands.fine_tune(request, silent, never).folder == tmp_path / "mine"
-    assert [one.name for one in faked[0]] == ["disk", "disk-2", "squares"]
+    assert [one.name for one in faked[0].samples] == ["disk", "disk-2", "squares"]
     assert not library.training_sets_folder().exists()
     with pytest.raises(UserError, match="exists already"):
         commands.fine_tune(request, silent, never)
@@ -181,12 +197,13 @@ def test_fine_tune_when_the_name_is_taken_meanwhile_then_nothing_is_lost(model, 
 
     training = commands.fine_tune(FineTuneRequest(model, (snapshot(),)), report, never)
     assert training.name == "tiny-ft-2" == training.folder.name
+    assert library.training_sets_folder().joinpath("tiny-ft-2").is_dir()
 
 
 def test_fine_tune_when_it_crashes_then_what_it_learns_from_is_on_disk(model, monkeypatch, models_home):
     from napari_unet.core.pipeline import fine_tune
 
-    def crash(*args):
+    def crash(*args, **given):
         raise MemoryError
 
     monkeypatch.setattr(fine_tune, "fine_tune", crash)
@@ -194,6 +211,88 @@ def test_fine_tune_when_it_crashes_then_what_it_learns_from_is_on_disk(model, mo
     assert job.state is JobState.FAILED
     kept = load_samples(models_home / "training_sets" / "tiny-ft-1")
     np.testing.assert_array_equal(kept[0].labels, squares())
+
+
+def of_another_image(origin: str = "second"):
+    first = snapshot()
+    return replace(first, image=replace(first.image, data=first.image.data[::-1].copy()), origin=origin)
+
+
+def test_fine_tune_when_there_are_versions_then_it_starts_from_the_base_on_all_labels_so_far(model, faked, models_home):
+    first = commands.fine_tune(FineTuneRequest(model, (snapshot(),)), silent, never)
+    second = commands.fine_tune(FineTuneRequest(first.folder, (of_another_image(),)), silent, never)
+    assert [call.base.spec.name for call in faked] == ["tiny", "tiny"]
+    assert [call.rival.spec.name for call in faked] == ["tiny", "tiny-ft-1"]
+    assert [one.name for one in faked[1].samples] == ["squares", "squares-2"]
+    assert faked[0].fresh is None
+    assert [one.name for one in faked[1].fresh] == ["squares-2"]
+    spec = commands.load_cached(second.folder).spec
+    assert (spec.parent, spec.training["lineage"]) == ("tiny-ft-1", ["tiny", "tiny-ft-1"])
+    assert spec.training["interval"] == [-0.1, 0.3]
+    assert len(load_samples(models_home / "training_sets" / "tiny-ft-2")) == 2
+
+
+def test_fine_tune_when_the_base_is_gone_then_it_starts_from_the_oldest_that_is_there(model, faked):
+    folder = model
+    for _ in range(2):
+        folder = commands.fine_tune(FineTuneRequest(folder, (snapshot(),)), silent, never).folder
+    library.delete_model("tiny")
+    commands.fine_tune(FineTuneRequest(folder, (snapshot(),)), silent, never)
+    assert faked[-1].base.spec.name == "tiny-ft-1"
+
+
+@pytest.mark.parametrize("error", [Cancelled(), UserError("The loss is not a number.", "Lower the rate.")])
+def test_fine_tune_when_it_is_discarded_or_refused_then_no_sample_is_left_behind(model, monkeypatch, error):
+    from napari_unet.core.pipeline import fine_tune
+
+    def give_up(*args, **given):
+        raise error
+
+    monkeypatch.setattr(fine_tune, "fine_tune", give_up)
+    with pytest.raises(type(error)):
+        commands.fine_tune(FineTuneRequest(model, (snapshot(),)), silent, never)
+    assert list(library.training_sets_folder().iterdir()) == []
+
+
+def test_fine_tune_when_the_score_fell_then_its_labels_teach_the_next_time(model, faked):
+    worse = TrainOptions(seed=1)
+    commands.fine_tune(FineTuneRequest(model, (snapshot(),), options=worse), silent, never)
+    commands.fine_tune(FineTuneRequest(model, (of_another_image(),)), silent, never)
+    assert [one.name for one in faked[1].samples] == ["squares", "squares-2"]
+
+
+def test_fine_tune_when_a_sample_on_disk_is_damaged_then_the_others_teach_and_it_is_told(model, faked, models_home):
+    first = commands.fine_tune(FineTuneRequest(model, (snapshot(),)), silent, never)
+    (models_home / "training_sets" / first.name / "images" / "squares.tif").write_bytes(b"II*")
+    found = commands.fine_tune(FineTuneRequest(first.folder, (of_another_image(),)), silent, never)
+    assert len(faked[1].samples) == 1
+    assert "'squares'" in found.notes[0]
+
+
+def test_fine_tune_when_there_were_many_rounds_then_the_last_five_versions_are_left(model, faked):
+    folder = model
+    for _ in range(7):
+        folder = commands.fine_tune(FineTuneRequest(folder, (snapshot(),)), silent, never).folder
+    left = [entry.name for entry in library.list_models() if not entry.bundled]
+    assert left == ["tiny", *(f"tiny-ft-{n}" for n in range(3, 8))]
+    assert faked[-1].base.spec.name == "tiny"
+
+
+def test_fine_tune_when_the_model_lies_outside_the_library_then_no_namesakes_labels_are_taken(model, faked, tmp_path):
+    commands.fine_tune(FineTuneRequest(model, (snapshot(),)), silent, never)
+    elsewhere = save_tiny(tmp_path, "tiny-ft-1")
+    commands.fine_tune(FineTuneRequest(elsewhere, (of_another_image(),), out_folder=tmp_path / "new"), silent, never)
+    assert len(faked[1].samples) == 1
+
+
+def test_fine_tune_when_cells_were_held_out_then_they_are_told_with_the_labels_they_belong_to(model):
+    stack = picture("TYX")
+    labels = np.stack([squares(), squares()])
+    marked = replace(take_snapshot(stack, labels, accept(start(labels), [1, 2, 3, 4])), origin="layer 7")
+    request = FineTuneRequest(model, (marked,), options=STEPS, keep_worse=True)
+    found = commands.fine_tune(request, silent, never)
+    assert {(one.key, one.time) for one in found.parts} == {("layer 7", 0), ("layer 7", 1)}
+    assert (found.n_units > 0, found.unit) == (True, "cells")
 
 
 def test_fine_tune_when_nothing_teaches_then_it_says_so(model):

@@ -33,7 +33,7 @@ def grow(models_home):
     write_spec(home, "base")
 
     def add(name: str, parent: str, samples: tuple[int, ...] = (0,), day: int = 1) -> str:
-        before = lineage.trace(library.find_model(parent))[-1].spec
+        before = lineage.trace(library.find_model(parent))
         spec = lineage.described(tiny_spec(name, training={"learned": "all"}), before)
         spec = replace(spec, training={**spec.training, lineage.DATE: f"2026-03-{day:02d}"})
         folder = write_spec(home, name)

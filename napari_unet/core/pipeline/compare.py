@@ -99,6 +99,10 @@ class Comparison:
     parts: tuple[Judged, ...] = field(default=(), repr=False)
 
 
+UNCOMPARED = Comparison(float("nan"), float("nan"))
+"""Where nothing was held out."""
+
+
 def judge(old: Model, new: Model, samples: Sequence[Sample]) -> list[Judged]:
     """Segment held-out samples by two models, and find what differs."""
     found, options = [], SegmentOptions()
@@ -218,7 +222,7 @@ def compare(parts: Sequence[Judged], *, semantic: bool = False) -> Comparison:
         Scores as `evaluate.score` gives them: mean AP at the IoU thresholds, or mean Dice of the classes.
     """
     if not parts:
-        return Comparison(float("nan"), float("nan"))
+        return UNCOMPARED
     score = mean_of_ones if semantic else mean_ap
     by_image = len(parts) >= SEVERAL_IMAGES
     tables = [[part.tables[side] for part in parts] for side in (0, 1)]

@@ -13,7 +13,7 @@ import numpy as np
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.base.progress import Report, silent, within
-from napari_unet.core.pipeline.compare import Comparison, Judged, compare, judge
+from napari_unet.core.pipeline.compare import UNCOMPARED, Comparison, Judged, compare, judge
 from napari_unet.core.pipeline.evaluate import score
 from napari_unet.core.pipeline.prepare import prepare_all
 from napari_unet.core.pipeline.recipe import Augment, Recipe, choose_stage, fine_tune_recipe
@@ -68,7 +68,7 @@ class FineTuneResult:
     held_out: str
     history: tuple[Row, ...] = field(repr=False)
     stopped: bool
-    comparison: Comparison = field(repr=False)
+    comparison: Comparison = field(default=UNCOMPARED, repr=False)
 
 
 def fine_tune(
