@@ -11,10 +11,10 @@ import torch
 
 from napari_unet.core.base.errors import Cancelled, UserError
 from napari_unet.core.base.image import Image
-from napari_unet.core.base.options import SegmentOptions, TrainOptions
+from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.pipeline import live as module
 from napari_unet.core.pipeline import train as training
-from napari_unet.core.pipeline.late import Judge, late_objects, late_part
+from napari_unet.core.pipeline.late import LateJudge, late_objects, late_part
 from napari_unet.core.pipeline.live import live
 from napari_unet.core.pipeline.prepare import prepare
 from napari_unet.core.pipeline.train import train
@@ -25,7 +25,6 @@ from tests.core.phantoms import blobs, tiny_recipe, tiny_spec
 SPEC = tiny_spec(object_size=None)
 START = initial_model(SPEC)
 QUICK = TrainOptions(budget="2steps", patch=16, batch=1, device="cpu", precision="fp32")
-PLAIN = SegmentOptions(device="cpu", precision="fp32", rescale="off")
 WHOLE = blobs(shape=(64, 64), n=6)
 IDS = [int(one) for one in np.unique(WHOLE.labels) if one]
 
@@ -171,12 +170,12 @@ def test_late_when_labels_are_classes_then_voxels_known_before_are_left_out():
 def test_judge_when_corrections_come_one_by_one_then_all_are_scored_together(taught):
     model, sample = taught
     ids = [int(one) for one in np.unique(sample.labels) if one]
-    judge = Judge(model, PLAIN)
+    judge = LateJudge(model)
     for one in ids:
         judge.see([only(one, sample=sample)], broken(model))
-    before, after = judge.scores()
+    found = judge.verdict()
     assert judge.n_objects == len(ids)
-    assert after < 0.1 < 0.8 < before
+    assert found.after < 0.1 < 0.8 < found.before
 
 
 # --- from the first correction to the verdict ---

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.base.tiles import bounding_box, full_box
-from napari_unet.core.pipeline.evaluate import Kept, predict_samples, score_kept
+from napari_unet.core.base.tiles import bounding_box
+from napari_unet.core.pipeline.compare import Comparison, Judged, compare, judge
 from napari_unet.core.pipeline.split import count_objects
 
 if TYPE_CHECKING:
-    from napari_unet.core.base.options import SegmentOptions
     from napari_unet.core.store.models import Model
     from napari_unet.core.store.training_set import Sample
 
@@ -72,24 +71,20 @@ def late_objects(sample: Sample, late: Sample | None) -> NDArray[Any]:
 
 
 @dataclass
-class Judge:
+class LateJudge:
     """Collect what a model and its successors say of corrections that none of them had learned from.
 
     Parameters
     ----------
     model : Model
         The old one.
-    options : SegmentOptions
-        Device and precision.
     n_objects : int
         That came late so far; of classes, the times that something came.
     """
 
     model: Model
-    options: SegmentOptions
     n_objects: int = 0
-    _old: list[Kept] = field(default_factory=list, repr=False)
-    _new: list[Kept] = field(default_factory=list, repr=False)
+    _judged: list[Judged] = field(default_factory=list, repr=False)
 
     def see(self, late: Sequence[Sample], shown: Model) -> None:
         """Let the old model and the one shown now predict what has just come.
@@ -101,21 +96,13 @@ class Judge:
         shown : Model
             Of the same kind; it has not learned from them.
         """
-        self._old += [_small(one) for one in predict_samples(self.model, late, self.options)]
-        self._new += [_small(one) for one in predict_samples(shown, late, self.options)]
-        semantic = self.model.spec.target == "semantic"
-        self.n_objects += sum(1 if semantic else count_objects(sample) for sample in late)
+        self._judged += judge(self.model, shown, late)
+        self.n_objects += sum(1 if self._is_semantic else count_objects(sample) for sample in late)
 
-    def scores(self) -> tuple[float, float]:
-        """Score what was collected, all together: the old model, and those that were shown."""
-        return score_kept(self.model, self._old), score_kept(self.model, self._new)
+    @property
+    def _is_semantic(self) -> bool:
+        return self.model.spec.target == "semantic"
 
-
-def _small(kept: Kept) -> Kept:
-    """Cut a sample to the box that was predicted: many of them are kept for long."""
-    sample, box = kept.sample, kept.box
-    image = replace(sample.image, data=sample.image.box(0, box), axes="C" + sample.image.spatial_axes)
-    labels = sample.labels[box].copy()
-    annotated = None if sample.annotated is None else sample.annotated[box].copy()
-    small = replace(sample, image=image, labels=labels, annotated=annotated)
-    return Kept(small, kept.prediction, full_box(labels.shape))
+    def verdict(self) -> Comparison:
+        """Compare the old model and those that were shown, on all that was collected."""
+        return compare(self._judged, semantic=self._is_semantic)

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.base.errors import Cancelled, UserError
-from napari_unet.core.base.options import SegmentOptions, TrainOptions
+from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.base.progress import Progress, Report, silent
 from napari_unet.core.pipeline import fine_tune as gate
 from napari_unet.core.pipeline.instant import refit
-from napari_unet.core.pipeline.late import Judge, late_objects, late_part
+from napari_unet.core.pipeline.late import LateJudge, late_objects, late_part
 from napari_unet.core.pipeline.prepare import Prepared, planes, prepare_all
 from napari_unet.core.pipeline.recipe import Recipe, fine_tune_recipe
 from napari_unet.core.pipeline.split import count_objects
@@ -44,7 +44,7 @@ WARMUP = 10
 LOOK_SECONDS = 0.2
 """While there is nothing to learn, Stop and Cancel are looked for so often."""
 
-IMAGES_LATE = "objects corrected while it learned, each scored before it was learned from"
+LATE = "each judged before it was learnt from"
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class _Learning:
         usual = fine_tune_recipe(options, model.net_config, gate.augment_for(model), stage)
         self.recipe = _endless(usual)
         self.steps_each = usual.steps or STEPS_EACH
-        self.judge = Judge(model, SegmentOptions(device=options.device, precision=options.precision))
+        self.judge = LateJudge(model)
         self.semantic = model.spec.target == "semantic"
         self.samples: dict[str, Sample] = {}
         self.shown: Model | None = None
@@ -199,9 +199,10 @@ class _Learning:
         """Judge what was learned."""
         samples = list(self.samples.values())
         if self.judge.n_objects >= ENOUGH:
-            before, after = self.judge.scores()
-            if not after < before:
+            verdict = self.judge.verdict()
+            if not verdict.after < verdict.before:
                 candidate = tune(found.model, samples, self.report)
+                before, after = verdict.before, verdict.after
                 candidate = gate._described(candidate, self.model, samples, self.recipe, found, before, after)
                 return gate.FineTuneResult(
                     candidate,
@@ -210,9 +211,10 @@ class _Learning:
                     before,
                     after,
                     self.judge.n_objects,
-                    IMAGES_LATE,
+                    LATE,
                     found.history,
                     found.stopped,
+                    verdict,
                 )
         result = gate.fine_tune(self.model, samples, self.options, self.report)
         return replace(result, history=found.history, stopped=found.stopped)
