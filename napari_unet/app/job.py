@@ -97,7 +97,7 @@ class Job(Generic[T]):
         self.result: T | None = None
         self.failure: Failure | None = None
         self._cancel, self._stop = threading.Event(), threading.Event()
-        self._is_stale = False
+        self._is_stale = self._is_left = False
         self._started = time.monotonic()
         self._ended: float | None = None
 
@@ -115,6 +115,11 @@ class Job(Generic[T]):
     def is_stop_requested(self) -> bool:
         """Tell the job, in its thread, whether to finish early and keep the best."""
         return self._stop.is_set()
+
+    @property
+    def is_left(self) -> bool:
+        """Tell the job, in its thread, whether to keep what another day needs to go on."""
+        return self._is_left
 
     @property
     def seconds_running(self) -> float:
@@ -141,6 +146,11 @@ class Job(Generic[T]):
         """Drop the job's result whatever it will be, and give it up."""
         self._is_stale = True
         self.cancel()
+
+    def leave(self) -> None:
+        """Give the job up because the window closes; it may be gone on with."""
+        self._is_left = True
+        self.supersede()
 
     def receive(self, update: Update) -> None:
         """Take news from the job; called by the runner in the main thread."""

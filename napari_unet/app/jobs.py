@@ -16,7 +16,7 @@ from psygnal import Signal
 
 from napari_unet.app.errors import describe_error
 from napari_unet.app.job import Failure, Job, JobFunction, JobState, Outcome, Stop, Update
-from napari_unet.core.base.errors import Cancelled, UserError
+from napari_unet.core.base.errors import Cancelled, Interrupted, UserError
 
 if TYPE_CHECKING:
     from napari_unet.core.base.progress import Progress
@@ -78,7 +78,7 @@ def run_job(fn: JobFunction[R, T], request: R, job: Job[T], relay: Callable[[Upd
         Read for its two flags only, so that any thread may run it.
     relay : callable
         Takes an `Update` to the main thread; called at most 10 times a second, by a job in the background every 2 s,
-        and once more before the end if payloads wait.
+        and once more before the end if payloads wait; at once where a payload has the attribute `is_urgent`.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def run_job(fn: JobFunction[R, T], request: R, job: Job[T], relay: Callable[[Upd
 
     def report(progress: Progress) -> None:
         if job.is_cancel_requested:
-            raise Cancelled
+            raise Interrupted if job.is_left else Cancelled
         relayed(progress)
 
     try:
@@ -121,7 +121,8 @@ class _Throttled:
         self._progress = progress
         if progress.payload is not None:
             self._payloads.append(progress.payload)
-        if time.monotonic() >= self._next:
+        # A payload that grows stale while it waits says so.
+        if time.monotonic() >= self._next or getattr(progress.payload, "is_urgent", False):
             self.flush()
 
     def flush(self) -> None:

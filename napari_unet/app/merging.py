@@ -24,7 +24,7 @@ from napari_unet.core.base.errors import UserError
 
 
 def merge_prediction(
-    c: Corrections, labels_now: Labels, prediction: Labels, box: Box | None = None
+    c: Corrections, labels_now: Labels, prediction: Labels, box: Box | None = None, *, first: int | None = None
 ) -> tuple[Labels, Corrections]:
     """Replace what nobody touched by a new prediction.
 
@@ -43,11 +43,13 @@ def merge_prediction(
         Of the labels' shape, or of the box's.
     box : Box, optional
         The region that was predicted; the whole by default.
+    first : int, optional
+        Number of the first new object; by default it follows the largest that stays.
 
     Returns
     -------
     labels : integer array, dtype of `labels_now`
-        The new labels; new ids follow the largest that stays.
+        The new labels.
     corrections : Corrections
         With these labels as the kept prediction, and earlier edits and erasures remembered.
 
@@ -81,7 +83,7 @@ def merge_prediction(
     old = {} if pieces is None else _continued(labels, where, pieces, now)
     ids = {one: old[one] for one in survivors if one in old}
     fresh = [one for one in survivors if one not in old]
-    ids |= dict(zip(fresh, count(max(staying, default=0) + 1), strict=False))
+    ids |= dict(zip(fresh, count(max(staying, default=0) + 1 if first is None else first), strict=False))
     _write(labels[where], prediction, free, ids)
     background = closed & (labels == 0)
     merged = replace(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 
 from napari_unet.app import annotations as notes
-from napari_unet.app import commands, library
+from napari_unet.app import commands, library, lineage, live
 from napari_unet.app.commands import FineTuneRequest, KeptOutput, SegmentRequest, SegmentResult, Training, TrainRequest
 from napari_unet.app.history import History, StateStep
 from napari_unet.app.jobs import Job, Jobs, Runner
@@ -25,6 +25,7 @@ from napari_unet.core.base.errors import UserError
 
 if TYPE_CHECKING:
     from napari_unet.app.annotations import Box, Corrections, Labels, Mask, ObjectState
+    from napari_unet.app.live_inbox import Inbox
     from napari_unet.core.base.image import Image
     from napari_unet.core.base.options import SegmentOptions, TrainOptions
 
@@ -60,7 +61,7 @@ class Session:
 
     @property
     def previous_model(self) -> str | None:
-        """Give the model from before the last training, where that can be taken back."""
+        """Give the version before the current one, where it is still there; else the model before the last training."""
         return self._previous
 
     def set_model(self, name: str) -> None:
@@ -71,13 +72,25 @@ class Session:
         UserError
             When the library has none of that name.
         """
-        library.find_model(name)
+        folder = library.find_model(name)
         if name != self._model:
-            self._model = name
+            self._model, self._previous = name, lineage.previous(folder)
             self.model_changed.emit(name)
 
+    def choose_model(self, name: str) -> None:
+        """Use the model that the user chose: now, after the next start, and it is never cleared away by itself.
+
+        Raises
+        ------
+        UserError
+            When the library has none of that name.
+        """
+        self.set_model(name)
+        library.keep_model(name)
+        library.remember_used(name)
+
     def take_back_model(self) -> None:
-        """Use the model from before the last training again.
+        """Use the version from before the training that made the current model.
 
         Raises
         ------
@@ -86,8 +99,8 @@ class Session:
         """
         if self._previous is None:
             raise UserError("No training has changed the model.", "Choose a model in the list.")
-        previous, self._previous = self._previous, None
-        self.set_model(previous)
+        self.set_model(self._previous)
+        library.remember_used(str(self._model))
 
     def default_model(self, image: Image) -> str | None:
         """Choose a model for an image: the one used last for it, the current one if it fits, else the best fit.
@@ -209,7 +222,16 @@ class Session:
         return dict(self.result(key).confidence)
 
     def _say(self, name: str, key: str, corrections: Corrections) -> None:
-        self._put_with_step(name, key, replace(self.result(key), corrections=corrections))
+        before = self.result(key)
+
+        def put(said: Corrections) -> None:
+            # What is predicted may change without a step of its own (`app.live_session`): it stays as it is now.
+            now = self.result(key)
+            self.bring_back(key, replace(now, corrections=replace(said, predicted=now.corrections.predicted)))
+
+        put(corrections)
+        kept = bytes_kept(before, self.result(key))
+        self.history.push(StateStep(name, put, before.corrections, corrections, key, kept))
 
     def _put_with_step(self, name: str, key: str, after: Result) -> None:
         before = self.result(key)
@@ -361,6 +383,19 @@ class Session:
             job.produced.connect(on_payload)
         return self.jobs.start(commands.fine_tune, request, job, on_done=self._on_trained)
 
+    def learn_live(self, inbox: Inbox, options: TrainOptions, *, on_payload: Callable[[object], None]) -> Job[Training]:
+        """Teach the current model while the user corrects; ended by ``request_stop``. See `app.live_session`.
+
+        Raises
+        ------
+        UserError
+            When there is no model, or another job has the device.
+        """
+        job: Job[Training] = Job(f"Teach '{self._model}' while you correct", background=True)
+        job.produced.connect(on_payload)
+        request = live.LiveRequest(self.model_folder(), inbox, options)
+        return self.jobs.start(live.learn_live, request, job, on_done=self._on_trained)
+
     def train(
         self,
         labels: Mapping[str, Labels],
@@ -400,8 +435,10 @@ class Session:
     def _on_trained(self, training: Training) -> None:
         self.last_training = training
         if training.accepted and training.folder is not None:
-            self._previous = self._model
+            before = self._model
             self.set_model(training.name)
+            self._previous = self._previous or before
+            library.remember_used(training.name)
         self.training_ended.emit(training)
 
 

@@ -146,7 +146,7 @@ class ShutDown:
         session.result_changed.disconnect()
         session.training_ended.disconnect()
         for job in session.jobs.active:
-            job.supersede()
+            job.leave()
         self._runner.wait(WAIT_S)
         self._wait(WAIT_S)
         self._listeners = ()

@@ -29,3 +29,7 @@ class ReadError(UserError):
 
 class Cancelled(Exception):
     """Raised inside a job, at its next report, after the user pressed Cancel."""
+
+
+class Interrupted(Cancelled):
+    """Raised instead where the window was closed: what is needed to go on another day is kept."""

@@ -132,6 +132,22 @@ def load_checkpoint(state: TrainState, folder: Path) -> bool:
     return found is not None
 
 
+def load_mean(folder: Path) -> dict[str, Tensor] | None:
+    """Give the running mean of the weights of whatever training was saved in a folder; None where there is none.
+
+    Raises
+    ------
+    ReadError
+        When it cannot be read.
+    """
+    path = folder / CHECKPOINT_FILE
+    if not path.is_file():
+        return None
+    with _explained(path), safetensors.safe_open(str(path), framework="pt") as file:
+        names = [name for name in file.keys() if name.startswith("mean.")]  # noqa: SIM118 - not a dict
+        return {name.removeprefix("mean."): file.get_tensor(name) for name in names}
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     """Say of whatever goes wrong with a checkpoint what to do."""

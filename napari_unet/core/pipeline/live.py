@@ -5,8 +5,8 @@ Unlike ``fine_tune`` it does not start anew with each correction. What it learne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +17,20 @@ from napari_unet.core.base.errors import Cancelled, UserError
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.base.progress import Progress, Report, silent
 from napari_unet.core.pipeline import fine_tune as gate
+from napari_unet.core.pipeline.checkpoint import load_mean
 from napari_unet.core.pipeline.instant import refit
 from napari_unet.core.pipeline.late import LateJudge, late_objects, late_part
 from napari_unet.core.pipeline.prepare import Prepared, planes, prepare_all
 from napari_unet.core.pipeline.recipe import Recipe, fine_tune_recipe
 from napari_unet.core.pipeline.split import count_objects
-from napari_unet.core.pipeline.train import Stop, TrainResult, never, train
+from napari_unet.core.pipeline.train import Row, Stop, TrainResult, never, train
 from napari_unet.core.pipeline.tune import tune
+from napari_unet.core.store.models import Model
 
 if TYPE_CHECKING:
-    from napari_unet.core.store.models import Model
+    from torch import Tensor
+
+    from napari_unet.core.pipeline.compare import Comparison
     from napari_unet.core.store.training_set import Sample
 
 ENOUGH = 10
@@ -43,8 +47,6 @@ WARMUP = 10
 
 LOOK_SECONDS = 0.2
 """While there is nothing to learn, Stop and Cancel are looked for so often."""
-
-LATE = "each judged before it was learnt from"
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,32 @@ class Published:
     n_cells: int
 
 
+@dataclass(frozen=True)
+class LiveResult:
+    """What came of it.
+
+    Parameters
+    ----------
+    candidate : Model
+        What was learned, with tuned thresholds.
+    is_better : bool
+        At least `ENOUGH` corrections came late, and they found it no worse than the old model. Where this is false the
+        ordinary gate of ``fine_tune`` has to decide.
+    n_late : int
+        Objects that came late.
+    comparison : Comparison
+        What they say of both models.
+    history : tuple of Row
+        Of the training.
+    """
+
+    candidate: Model
+    is_better: bool
+    n_late: int
+    comparison: Comparison = field(repr=False)
+    history: tuple[Row, ...] = field(repr=False)
+
+
 Watch = Callable[[float], "Sequence[Sample] | None"]
 Publish = Callable[[Published], None]
 
@@ -82,7 +110,7 @@ def live(
     stop: Stop = never,
     publish: Publish = unseen,
     checkpoint: Path | None = None,
-) -> gate.FineTuneResult:
+) -> LiveResult:
     """Teach a model for as long as the user goes on correcting.
 
     Parameters
@@ -93,20 +121,20 @@ def live(
         Gives all corrections as samples whose names stay, or None where nothing has changed since it was asked last;
         waits for news so long at most. Samples that have not changed are the same objects.
     options : TrainOptions or None
-        None chooses everything automatically. Its budget is that of the ordinary gate; in steps, it is also how long
-        the last corrections are learned before the model waits for more.
+        None chooses everything automatically. Its budget, where it is in steps, says how long the last corrections are
+        learned before the model waits for more.
     report : Report
         Called after each step with a `Row`, and while it waits; may raise `Cancelled`.
     stop : function
-        True ends the learning at the next step; what was learned is judged and kept if it is no worse.
+        True ends the learning at the next step.
     publish : function of Published
         Sees the model: at once where fitting the last layer helps, after the first steps, then every few seconds.
     checkpoint : Path or None
-        Folder of the training's checkpoints.
+        Folder of the training's checkpoints; where it holds one, it begins with the weights in there.
 
     Returns
     -------
-    FineTuneResult
+    LiveResult
 
     Raises
     ------
@@ -120,11 +148,11 @@ def live(
     Steps are taken until the corrections that came last have been learned for as long as in a quick fine-tuning; then
     it waits for more. Each correction is scored by the model that was shown when it came, before that learns from it.
     The user chose these corrections with that model's mistakes in view, so they speak against it rather than for it:
-    where `ENOUGH` of them find the new model no worse, it is taken; if not, the ordinary gate of ``fine_tune`` decides.
+    where `ENOUGH` of them find the new model no worse, it is.
     """
     options = options or TrainOptions()
     learning = _Learning(model, watch, options, report, stop, publish)
-    learning.begin()
+    learning.begin(checkpoint)
     found = train(
         learning.shown or model,
         learning.prepared(),
@@ -161,8 +189,8 @@ class _Learning:
 
     # ------------------------------------------------------------ the three phases
 
-    def begin(self) -> None:
-        """Wait for the first corrections and fit the last layer to them."""
+    def begin(self, checkpoint: Path | None) -> None:
+        """Wait for the first corrections; then take what was learned another day, or fit the last layer to them."""
         while not self.samples:
             news = self._wait("waiting for your first correction")
             if news is None:
@@ -170,6 +198,10 @@ class _Learning:
             gate._check(self.model, news)
             self._take(news)
         self._say("looking at the corrections")
+        before = None if checkpoint is None else load_mean(checkpoint)
+        if before is not None and _is_alike(before, self.model):
+            self.show(Model(self.model.spec, before))
+            return
         fitted = refit(self.model, list(self.samples.values()), seed=self.options.seed, device=self.options.device)
         if fitted is not None:
             self.show(fitted)
@@ -195,29 +227,14 @@ class _Learning:
             self.judge.see(late, self.shown)
         return self.prepared()
 
-    def end(self, found: TrainResult) -> gate.FineTuneResult:
+    def end(self, found: TrainResult) -> LiveResult:
         """Judge what was learned."""
-        samples = list(self.samples.values())
-        if self.judge.n_objects >= ENOUGH:
-            verdict = self.judge.verdict()
-            if not verdict.after < verdict.before:
-                candidate = tune(found.model, samples, self.report)
-                before, after = verdict.before, verdict.after
-                candidate = gate._described(candidate, self.model, samples, self.recipe, found, before, after)
-                return gate.FineTuneResult(
-                    candidate,
-                    candidate,
-                    True,
-                    before,
-                    after,
-                    self.judge.n_objects,
-                    LATE,
-                    found.history,
-                    found.stopped,
-                    verdict,
-                )
-        result = gate.fine_tune(self.model, samples, self.options, self.report)
-        return replace(result, history=found.history, stopped=found.stopped)
+        samples, verdict, n_late = list(self.samples.values()), self.judge.verdict(), self.judge.n_objects
+        is_better = n_late >= ENOUGH and not verdict.after < verdict.before
+        candidate = tune(found.model, samples, self.report) if is_better else found.model
+        scores = verdict.before, verdict.after
+        candidate = gate._described(candidate, self.model, samples, self.recipe, found, *scores)
+        return LiveResult(candidate, is_better, n_late, verdict, found.history)
 
     # ------------------------------------------------------------ what is known
 
@@ -277,6 +294,12 @@ class _Learning:
             if news:
                 return news
         return None
+
+
+def _is_alike(weights: Mapping[str, Tensor], model: Model) -> bool:
+    """Tell whether weights fit a model's network."""
+    shapes = {name: value.shape for name, value in model.weights.items()}
+    return shapes == {name: value.shape for name, value in weights.items()}
 
 
 def _endless(recipe: Recipe) -> Recipe:
