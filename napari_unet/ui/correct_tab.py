@@ -41,6 +41,8 @@ class CorrectTab(QWidget):
         super().__init__()
         self._workspace, self._results, self._session = workspace, results, session
         self.corrector = Corrector(workspace, results, session)
+        pen = self.corrector.pen
+        self.magic = MagicKey(pen, partial(self._told, self.corrector.take_pen), partial(self._use, "magic"))
         self._is_picking_silently = False
         self._ends: list[Callable[[], None]] = []
         self.review = Review(results, session)
@@ -82,6 +84,8 @@ class CorrectTab(QWidget):
         how.setWordWrap(True)
         how.setToolTip("napari's brush, eraser, fill and polygon are in the layer controls on the left.")
         self.buttons["pick"].setCheckable(True)
+        self.buttons["magic"].setCheckable(True)  # it is down while strokes are drawn
+        self.magic.on_change = self.buttons["magic"].setChecked
         layout = QVBoxLayout(self)
         layout.addWidget(self.review, 1)
         layout.addLayout(review)
@@ -142,10 +146,14 @@ class CorrectTab(QWidget):
     def _on_opened(self, link: Link) -> None:
         self._ends.append(view.on_click(link.labels, self._on_clicked))
         self._ends.append(layers.on_paint(link.labels, self.review.counting.on_voxels))
-        shortcuts.bind(link.labels, self._keyed(at_pointer=True))
+        self._bind(link.labels, at_pointer=True)
 
     def _on_drawing(self, layer: Layer) -> None:
-        shortcuts.bind(layer, self._keyed(at_pointer=False))
+        self._bind(layer, at_pointer=False)
+
+    def _bind(self, layer: Layer, *, at_pointer: bool) -> None:
+        shortcuts.bind(layer, self._keyed(at_pointer=at_pointer))
+        shortcuts.bind_held(layer, "magic", self.magic.press, self.magic.let_go)
 
     def _keyed(self, *, at_pointer: bool) -> dict[str, Callable[[], object]]:
         tools = {name: partial(self.use, name, at_pointer=at_pointer) for name in EDITS if name in shortcuts.KEYS}
@@ -162,6 +170,12 @@ class CorrectTab(QWidget):
         at_pointer : bool
             Without a selection, take the object under the mouse pointer.
         """
+        if name == "magic":
+            self.magic.toggle()
+        else:
+            self._use(name, at_pointer=at_pointer)
+
+    def _use(self, name: str, *, at_pointer: bool = False) -> None:
         with messages.told():
             self.corrector.use(
                 name,
@@ -177,7 +191,7 @@ class CorrectTab(QWidget):
             call()
 
     def _on_clicked(self, label: int) -> None:
-        if self.buttons["pick"].isChecked() and label > 0:
+        if self.buttons["pick"].isChecked() and label > 0 and not self.corrector.pen.is_on:
             self._is_picking_silently = True  # the picture must not jump while the user clicks in it
             try:
                 self.table.toggle(label)
@@ -225,7 +239,12 @@ class CorrectTab(QWidget):
             active = self._workspace.viewer.layers.selection.active
             known = self._results.current
             if active in labels_layers(self._workspace.viewer) and (known is None or active is not known.labels):
-                self._results.adopt(active)
+                link = self._results.adopt(active)
+                self._workspace.viewer.layers.selection.active = link.labels
+                messages.show_info(
+                    f"'{link.labels.name}' is reviewed now.",
+                    "Accept what is right: only what you accept or change teaches.",
+                )
             else:
                 link = self._results.new_labels()
                 link.labels.mode = "paint"

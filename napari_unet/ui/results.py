@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_unet.app import large
 from napari_unet.app.history import CallStep
+from napari_unet.app.own_labels import own_labels
 from napari_unet.core.base.errors import UserError
 from napari_unet.ui import layers
 from napari_unet.ui.qt import Signal
@@ -170,24 +171,26 @@ class Results(QObject):
             layers.write_labels(link.labels, merged)
 
     def adopt(self, labels: Labels) -> Link:
-        """Take a labels layer that the user made: all its objects count as drawn by hand.
+        """Take a labels layer that the user or another tool made, as if it had been predicted: to be reviewed.
+
+        What is stored, or cannot be painted, is copied to a layer of its own; the file stays as it is.
 
         Raises
         ------
         UserError
-            When it does not fit the current image.
+            When it does not fit the current image, or is no labels.
         """
-        layer, image = self._workspace.layer, self._workspace.image()
-        large.check_small(image, "labels of the whole cannot be corrected with these tools")
-        if not layers.fits(labels, image.label_shape):
-            raise UserError(
-                f"The labels '{labels.name}' are {tuple(labels.data.shape)} voxels; '{image.name}' needs "
-                f"{image.label_shape}.",
-                "Select the image that they belong to, or check how its axes are read.",
-            )
-        if layer is None:
+        image, layer, axes = self._workspace.image(), self._workspace.layer, self._workspace.reading.axes
+        if layer is None or axes is None:
             raise UserError("There is no image.", "Open one first.")
-        return self._open(labels, layer, image, np.zeros(image.label_shape, np.int32))
+        large.check_small(image, "labels of the whole cannot be corrected with these tools")
+        if labels.multiscale:
+            raise UserError(f"'{labels.name}' is a pyramid.", "Open only its finest level as a labels layer.")
+        array = own_labels(labels.data, image.label_shape, labels.name)
+        if array is not labels.data:
+            labels.visible = False
+            labels = layers.add_labels(self._viewer, layer, axes, array, f"{labels.name}{SUFFIX}")
+        return self._open(labels, layer, image, array)
 
     def new_labels(self) -> Link:
         """Add an empty labels layer for the current image, to draw on.
@@ -242,7 +245,7 @@ class Results(QObject):
         labels: Labels,
         layer: ImageLayer,
         image: Image,
-        start: NDArray[np.int32],
+        start: NDArray[np.integer[Any]],
         *,
         result: SegmentResult | None = None,
         box: Box | None = None,

@@ -46,7 +46,12 @@ ROWS = (
     (
         ("undo", "Undo", "Take the last step back."),
         ("redo", "Redo", "Do it once more."),
-        ("own", "Own labels", "Correct the selected labels layer, or an empty new one; what is drawn there teaches."),
+        (
+            "own",
+            "Own labels",
+            "Review the selected labels layer, whatever tool made it: what you accept or change teaches. Without one, "
+            "draw on an empty new one.",
+        ),
     ),
 )
 """Name, text and tooltip of the tab's buttons beside those of the tools, row by row."""

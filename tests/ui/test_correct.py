@@ -131,17 +131,6 @@ def test_own_labels_when_drawn_by_hand_then_they_teach(
     assert not told.errors
 
 
-def test_own_labels_when_a_fitting_layer_is_selected_then_it_is_taken(
-    viewer: Viewer, blobs: str, dock: UNetWidget, told: Told
-) -> None:
-    viewer.add_image(squares())
-    made = viewer.add_labels((squares() > 0.5).astype(np.uint8), name="mine")
-    dock.correct.buttons["own"].click()
-    assert dock.results.need().labels is made
-    assert set(dock.session.states(dock.results.need().key, labels_of(dock)).values()) == {"edited"}
-    assert not told.errors
-
-
 def test_tools_when_the_image_has_time_then_they_work_on_the_shown_time_point(
     viewer: Viewer, blobs: str, dock: UNetWidget, qtbot: QtBot, told: Told
 ) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import zarr
 from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import Qt
 
@@ -249,3 +250,51 @@ def test_suggest_when_pressed_again_then_the_rectangle_is_replaced_and_those_of_
     kept = view.named(viewer, REGIONS).data
     assert len(kept) == 2
     assert np.array_equal(kept[0], mine)
+
+
+def test_own_labels_when_another_tool_made_them_then_they_are_predicted_until_accepted(
+    viewer: Viewer, blobs: str, dock: UNetWidget, told: Told
+) -> None:
+    viewer.add_image(squares())
+    made = viewer.add_labels((squares() > 0.5).astype(np.uint8) * 7, name="mine")
+    dock.correct.buttons["own"].click()
+    link = dock.results.need()
+    assert link.labels is made
+    states = lambda: dock.session.states(link.key, layers.labels_array(link.labels))  # noqa: E731
+    assert states() == {7: "predicted"}
+    assert "only what you accept" in told.infos[0]
+    dock.correct.refresh()
+    dock.correct.table.select([7])
+    dock.correct.buttons["accept"].click()
+    assert states() == {7: "accepted"}
+    made.paint((35, 55), 9)
+    assert states() == {7: "accepted", 9: "edited"}
+    assert not told.errors
+
+
+def test_own_labels_when_they_are_stored_then_a_copy_on_the_image_s_grid_is_reviewed(
+    viewer: Viewer, blobs: str, dock: UNetWidget, told: Told
+) -> None:
+    viewer.add_image(squares(), scale=(0.5, 0.5), units=("um", "um"))
+    stored = zarr.create_array(store={}, data=(squares() > 0.5).astype(">u2"))
+    made = viewer.add_labels(stored, name="mine")
+    dock.correct.buttons["own"].click()
+    link = dock.results.need()
+    assert (link.labels.name, made.visible) == ("mine (U-Net)", False)
+    assert viewer.layers.selection.active is link.labels
+    assert tuple(link.labels.scale) == (0.5, 0.5)
+    link.labels.paint((35, 55), 9)
+    assert 9 not in np.asarray(stored)
+    assert not told.errors
+
+
+def test_own_labels_when_they_do_not_fit_then_it_is_told(
+    viewer: Viewer, blobs: str, dock: UNetWidget, told: Told
+) -> None:
+    viewer.add_image(squares())
+    viewer.add_labels(np.ones((7, 7), np.int32), name="mine")
+    dock.correct.buttons["own"].click()
+    viewer.add_labels([np.ones((40, 60), np.int32), np.ones((20, 30), np.int32)], name="levels")
+    dock.correct.buttons["own"].click()
+    assert ["(7, 7)" in told.errors[0], "pyramid" in told.errors[1]] == [True, True]
+    assert dock.results.current is None
