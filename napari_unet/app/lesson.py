@@ -74,7 +74,8 @@ def prepare_lesson(request: FineTuneRequest, *, semantic: bool, report: Report) 
     report(Progress(0, 1, "putting all labels together"))
     chain = lineage.trace(request.model)
     is_own = lineage.is_in_library(chain[-1])  # a namesake elsewhere has another training set
-    entries = lineage.entries_of(chain) if is_own else []
+    # A model in a folder of its own shall not depend on what was tried in the dock and came to nothing.
+    entries = lineage.entries_of(chain, with_unfinished=request.out_folder is None) if is_own else []
     gathered = gather(taught, entries, semantic=semantic)
     own = training_set.read_set(lineage.set_folder(chain[-1].name))[0] if is_own else []
     fresh = new_since(gathered, own, semantic=semantic) if own else None

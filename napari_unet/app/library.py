@@ -26,6 +26,8 @@ NAME = re.compile(r"\w[\w.-]{0,63}")
 KEPT_FILE = "kept"
 """In the folder of a model that the user chose."""
 
+LAST_FILE = "last_model"
+
 WINDOWS_NAMES = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)}
 
 
@@ -277,6 +279,23 @@ def keep_model(name: str) -> None:
     if (folder / SPEC_FILE).is_file():
         with suppress(OSError):  # a library that cannot be written is not cleared away either
             (folder / KEPT_FILE).touch()
+
+
+def remember_used(name: str) -> None:
+    """Remember which model was chosen or trained last, for the next start."""
+    with suppress(OSError):  # only a convenience
+        library_root().mkdir(parents=True, exist_ok=True)
+        write_atomic(library_root() / LAST_FILE, name.encode())
+
+
+def last_used(image: Image) -> str | None:
+    """Give the model that was chosen or trained last, if it is still there and made for such an image."""
+    try:
+        name = (library_root() / LAST_FILE).read_bytes()[:300].decode()
+    except (OSError, UnicodeDecodeError):
+        return None
+    found = [entry.name for entry in list_models() if entry.spec.dims == image.dims and _fits(entry.spec, image)]
+    return name if name in found else None
 
 
 def delete_model(name: str) -> None:

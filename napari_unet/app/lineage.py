@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_unet.app import library, training_set
 from napari_unet.app.library import ModelEntry
-from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.errors import ReadError, UserError
 from napari_unet.core.base.files import write_atomic
 from napari_unet.core.store.spec import SPEC_FILE, ModelSpec, read_spec
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 LINEAGE, DATE, INTERVAL = "lineage", "date", "interval"
 """Our entries in a model's ``training``: the names of all models before it, the base first; when it was made; and the
 interval of how much better it scored than the one before."""
+
+HELD_OUT_BEFORE, HELD_OUT_AFTER = "held-out, parent", "held-out, this model"
+"""The names of the two scores of a fine-tuned model."""
 
 KEPT_VERSIONS = 5
 """Of those that nobody named or chose."""
@@ -93,6 +96,15 @@ def trace(folder: Path) -> tuple[ModelEntry, ...]:
     return _chain(own, there)
 
 
+def previous(folder: Path) -> str | None:
+    """Give the version before a model, where it was fine-tuned and one is still there."""
+    try:
+        chain = trace(folder)
+    except ReadError:
+        return None  # told where the model is used
+    return chain[-2].name if len(chain) > 1 else None
+
+
 def _chain(own: ModelEntry, there: dict[str, ModelEntry]) -> tuple[ModelEntry, ...]:
     names = ancestors(own.spec)
     # Versions from before the whole lineage was written down name their parent only.
@@ -121,12 +133,19 @@ def set_folder(name: str) -> Path:
     return library.training_sets_folder() / name
 
 
-def sets_of(chain: Sequence[ModelEntry]) -> list[Path]:
+def sets_of(chain: Sequence[ModelEntry], *, with_unfinished: bool = True) -> list[Path]:
     """Give the training sets of a lineage, the oldest first.
 
-    Also those of trainings from one of its models that brought none: it scored lower, or never ended.
+    Parameters
+    ----------
+    chain : sequence of ModelEntry
+        From `trace`.
+    with_unfinished : bool
+        Also those of trainings from one of its models that brought none: it scored lower, or never ended.
     """
     folders = [set_folder(entry.name) for entry in chain]
+    if not with_unfinished:
+        return folders
     parents = {entry.name for entry in chain}
     return [*folders, *(folder for folder, parent in unfinished() if parent in parents)]
 
@@ -144,9 +163,10 @@ def unfinished() -> list[tuple[Path, str]]:
     return [(path, parent) for path, parent in found if parent]
 
 
-def entries_of(chain: Sequence[ModelEntry]) -> list[Entry]:
-    """List all samples of a lineage, the oldest set first; one image may be in many sets."""
-    return [entry for folder in sets_of(chain) for entry in training_set.read_set(folder)[0]]
+def entries_of(chain: Sequence[ModelEntry], *, with_unfinished: bool = True) -> list[Entry]:
+    """List all samples of a lineage as `sets_of` gives them; one image may be in many sets."""
+    folders = sets_of(chain, with_unfinished=with_unfinished)
+    return [entry for folder in folders for entry in training_set.read_set(folder)[0]]
 
 
 # ---------------------------------------------------------------- versions
@@ -161,16 +181,44 @@ class Version:
     entry : ModelEntry
         The model.
     n_bytes : int
-        What it takes on the disk, its training set included.
+        What it takes on the disk, its training set included; files that versions share count in each of them.
+    date : str
+        When it was made, as ISO 8601.
     """
 
     entry: ModelEntry
     n_bytes: int
+    date: str
+
+    @property
+    def scores(self) -> tuple[float, float] | None:
+        """Give the scores of the version before and of this one on what was held out; None where nothing was."""
+        found = [self.entry.spec.scores.get(name) for name in (HELD_OUT_BEFORE, HELD_OUT_AFTER)]
+        return None if found[0] is None or found[1] is None else (found[0], found[1])
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Give the 95 % interval of the difference; None where there was too little to tell."""
+        found = self.entry.spec.training.get(INTERVAL)
+        if not isinstance(found, list) or len(found) != 2 or not all(isinstance(end, float) for end in found):
+            return None
+        return found[0], found[1]
+
+    @property
+    def n_cells(self) -> int | None:
+        """Give how many objects it learnt from; None where nobody wrote that down."""
+        found = self.entry.spec.training.get("cells")
+        return found if isinstance(found, int) else None
 
 
 def versions(chain: Sequence[ModelEntry]) -> list[Version]:
     """Measure the models of a lineage."""
-    return [Version(one, training_set.disk_size([one.folder, set_folder(one.name)])) for one in chain]
+    return [Version(one, training_set.disk_size([one.folder, set_folder(one.name)]), date_of(one)) for one in chain]
+
+
+def total_size() -> int:
+    """Give the bytes that all of the user's models and training sets take on the disk."""
+    return training_set.disk_size([library.models_folder(), library.training_sets_folder()])
 
 
 def date_of(entry: ModelEntry) -> str:
@@ -178,8 +226,7 @@ def date_of(entry: ModelEntry) -> str:
     said = entry.spec.training.get(DATE)
     if isinstance(said, str) and said:
         return said
-    seconds = (entry.folder / SPEC_FILE).stat().st_mtime
-    return training_set.as_date(seconds)
+    return training_set.as_date((entry.folder / SPEC_FILE).stat().st_mtime)
 
 
 def tidy(name: str, in_use: Sequence[str] = (), *, at_most: int = KEPT_VERSIONS) -> list[str]:

@@ -62,17 +62,17 @@ class ModelPicker(QComboBox):
         if name is not None:
             self._is_chosen = True
             with messages.told():
-                self._session.set_model(name)
+                self._session.choose_model(name)
 
     def _on_image(self) -> None:
-        """Propose the model that fits the image best; one that was chosen stays as long as it fits."""
+        """Propose the model that was used last or fits best; one that was chosen stays as long as it fits."""
         if self._workspace.layer is None:
             return
         try:
             image = self._workspace.image()
         except UserError:
             return  # the Segment tab says what is not clear
-        chosen = (self._session.model,) if self._is_chosen else ()
+        chosen = (self._session.model if self._is_chosen else library.last_used(image),)
         name = library.best_model(image, prefer=chosen)
         if name is not None and name != self._session.model:
             self._proposed = name

@@ -18,10 +18,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_unet.app import library
+from napari_unet.app import library, lineage
+from napari_unet.app.lineage import KEPT_VERSIONS
 from napari_unet.core.store.spec import check_can_segment
 from napari_unet.ui import messages
-from napari_unet.ui.cards import card
+from napari_unet.ui.cards import card, size_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,9 +59,14 @@ class ModelsTab(QWidget):
         self.card.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.card.setToolTip("The card of the selected model.")
         self.card.setAccessibleName("Card of the model")
-        self.broken = QLabel()
-        self.broken.setWordWrap(True)
+        self.broken, self.disk = QLabel(), QLabel()
         self.broken.setToolTip("Folders beside your models that cannot be used.")
+        self.disk.setToolTip(
+            f"Of each lineage the last {KEPT_VERSIONS} versions stay, and those that you renamed or chose with Use. "
+            "Older ones go when a newer one has learnt from all their samples."
+        )
+        for label in (self.broken, self.disk):
+            label.setWordWrap(True)
         self.buttons: dict[str, QPushButton] = {}
         grid = QGridLayout()
         tools: tuple[tuple[str, str, str, Callable[[], None]], ...] = (
@@ -79,6 +85,7 @@ class ModelsTab(QWidget):
         layout.addWidget(self.list)
         layout.addLayout(grid)
         layout.addWidget(self.card, 1)
+        layout.addWidget(self.disk)
         layout.addWidget(self.broken)
         session.model_changed.connect(self._on_model)
         self.refresh()
@@ -103,6 +110,7 @@ class ModelsTab(QWidget):
         self.broken.setText("\n".join(message for _, message in unreadable))
         self.broken.setVisible(bool(unreadable))
         self._on_current()
+        self.disk.setText(f"Your models and training sets take {size_words(lineage.total_size())} on the disk.")
 
     def select(self, name: str) -> None:
         """Select a model and show its card."""
@@ -125,7 +133,9 @@ class ModelsTab(QWidget):
 
     def _on_current(self, *_: object) -> None:
         entry = self._entry()
-        self.card.setText(card(entry) if entry is not None else f"<p>{NONE}</p>")
+        self.card.setText(
+            f"<p>{NONE}</p>" if entry is None else card(entry, lineage.versions(lineage.trace(entry.folder)))
+        )
         self.buttons["folder"].setEnabled(entry is not None)
         self.buttons["use"].setEnabled(entry is not None and entry.can_segment)
         for name in ("rename", "delete"):
@@ -139,7 +149,7 @@ class ModelsTab(QWidget):
         if name is not None:
             with messages.told():
                 check_can_segment(self._entries[name].spec)
-                self._session.set_model(name)
+                self._session.choose_model(name)
 
     def _on_rename(self) -> None:
         name = self._name()
@@ -152,9 +162,9 @@ class ModelsTab(QWidget):
 
     def rename(self, name: str, new: str) -> None:
         """Rename a model; the session goes on with it if it was in use."""
-        library.rename_model(name, new)
+        lineage.rename(name, new)
         if self._session.model == name:
-            self._session.set_model(new)
+            self._session.choose_model(new)
         self.refresh()
 
     def _on_delete(self) -> None:

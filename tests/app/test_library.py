@@ -144,6 +144,16 @@ def test_best_model_when_one_is_pre_trained_only_then_it_is_listed_but_never_cho
     assert library.best_model(image("ZYX"), prefer=("pre",)) == "nuclei-2d"
 
 
+def test_last_used_when_remembered_then_it_is_proposed_for_such_images_while_it_is_there(own):
+    write_spec(own, "mine")
+    assert library.last_used(image("YX")) is None
+    library.remember_used("mine")
+    assert library.last_used(image("YX")) == "mine"
+    assert library.last_used(image("ZYX")) is None
+    library.delete_model("mine")
+    assert library.last_used(image("YX")) is None
+
+
 def test_library_when_imported_then_torch_is_not():
     code = (
         "import sys, napari_unet.app.session, napari_unet.app.library as library;"

@@ -189,6 +189,21 @@ def test_fine_tune_when_accepted_then_the_new_model_is_used_and_one_click_takes_
         session.take_back_model()
 
 
+def test_take_back_when_there_were_several_rounds_then_it_goes_back_one_by_one_also_after_a_restart(own):
+    training = {"learned": "all", "lineage": ["nuclei-2d"]}
+    write_spec(own, "nuclei-2d-ft-1", parent="nuclei-2d", training=training)
+    training = {"learned": "all", "lineage": ["nuclei-2d", "nuclei-2d-ft-1"]}
+    write_spec(own, "nuclei-2d-ft-2", parent="nuclei-2d-ft-1", training=training)
+    session = Session(InlineRunner())  # nothing is known of the trainings but what is on the disk
+    session.choose_model("nuclei-2d-ft-2")
+    assert library.last_used(IMAGE) == "nuclei-2d-ft-2"
+    session.take_back_model()
+    assert (session.model, session.previous_model) == ("nuclei-2d-ft-1", "nuclei-2d")
+    session.take_back_model()
+    assert (session.model, session.previous_model) == ("nuclei-2d", None)
+    assert library.last_used(IMAGE) == "nuclei-2d"
+
+
 def test_fine_tune_when_not_accepted_then_the_old_model_stays(session, monkeypatch):
     monkeypatch.setattr(commands, "fine_tune", lambda request, report, stop: training_of("worse", None, accepted=False))
     session.accept("layer", [1])

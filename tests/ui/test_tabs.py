@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from napari_unet.app import commands, library
 from napari_unet.app.commands import Training
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.progress import Progress
+from napari_unet.core.store.spec import SPEC_FILE, read_spec
 from napari_unet.ui.cards import card
 from napari_unet.ui.device_line import WAITING
 from napari_unet.ui.image_box import parse_voxel_size
@@ -136,6 +138,54 @@ def test_card_when_a_text_holds_markup_then_it_is_shown_as_text(models_home: obj
     (entry,) = [e for e in library.list_models() if e.name == "one"]
     object.__setattr__(entry.spec, "description", "<img src='file:///etc/passwd'>")
     assert "<img" not in card(entry)
+
+
+def add_version(name: str, lineage: list[str], **training: object) -> None:
+    """Add a fine-tuned version of `add_model`'s models."""
+    add_model(name)
+    place = library.models_folder() / name / SPEC_FILE
+    training = {"learned": "all", "lineage": lineage, "cells": 34, "date": "2026-03-02T10:00:00+00:00", **training}
+    scores = {"held-out, parent": 0.61, "held-out, this model": 0.72}
+    place.write_text(replace(read_spec(place.parent), parent=lineage[-1], training=training, scores=scores).to_json())
+
+
+def test_models_when_a_version_is_selected_then_its_card_tells_the_lineage_and_what_it_takes(
+    model: str, dock: UNetWidget
+) -> None:
+    add_version("blobs-ft-1", [model])
+    add_version("blobs-ft-2", [model, "blobs-ft-1"], interval=[0.05, 0.17])
+    dock.models.refresh()
+    dock.models.select("blobs-ft-2")
+    text = dock.models.card.text().partition("Lineage")[2]
+    assert text.index(">blobs<") < text.index(">blobs-ft-1<") < text.index(">blobs-ft-2<")
+    assert "0.610 \u2192 0.720 (+0.050 to +0.170), 34 cells, 2 Mar 2026, 0.0 MB" in text
+    assert "MB on the disk" in dock.models.disk.text()
+    dock.models.select(model)
+    assert "Lineage" not in dock.models.card.text()
+
+
+def test_back_when_there_were_several_rounds_then_each_click_goes_one_version_back(
+    model: str, dock: UNetWidget
+) -> None:
+    add_version("blobs-ft-1", [model])
+    add_version("blobs-ft-2", [model, "blobs-ft-1"])
+    dock.models.refresh()
+    dock.models.select("blobs-ft-2")
+    dock.models.buttons["use"].click()
+    for name in ("blobs-ft-1", model):
+        assert dock.train.back.isEnabled()
+        dock.train.back.click()
+        assert dock.session.model == name
+    assert not dock.train.back.isEnabled()
+
+
+def test_dock_when_it_opens_again_then_it_goes_on_with_the_model_used_last(
+    viewer: Viewer, model: str, dock: UNetWidget
+) -> None:
+    add_model("mine")
+    library.remember_used("mine")
+    viewer.add_image(squares())
+    assert dock.session.model == "mine"
 
 
 @pytest.mark.parametrize(
