@@ -12,6 +12,7 @@ from napari_unet.core.edits import EDITS
 from napari_unet.ui import layers, messages, shortcuts, view
 from napari_unet.ui.corrector import Corrector
 from napari_unet.ui.forms import push_button
+from napari_unet.ui.magic import MagicKey
 from napari_unet.ui.review import Review
 from napari_unet.ui.review_region import Suggesting
 from napari_unet.ui.tool_box import ROWS, ToolBox, in_rows

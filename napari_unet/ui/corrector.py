@@ -6,19 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_unet.app.edges import EdgeMap
+from napari_unet.app.edges import EdgeMap, KeptMaps, basins
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.edits import EDITS
 from napari_unet.core.edits.find import find, highest_id
+from napari_unet.core.edits.magic import no_output
 from napari_unet.ui import layers, view
 from napari_unet.ui.drawings import DRAWING, REGIONS, SEEDS, Drawings, enclosed, under_line
 from napari_unet.ui.frame import Frame, frame_of
+from napari_unet.ui.magic import MagicPen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from napari_unet.app.requests import KeptOutput
     from napari_unet.app.session import Session
     from napari_unet.core.edits import LabelEdit, Tool
     from napari_unet.ui.results import Link, Results
@@ -38,7 +41,7 @@ class Corrector:
 
     def __init__(self, workspace: Workspace, results: Results, session: Session) -> None:
         self._viewer, self._results, self._session = workspace.viewer, results, session
-        self.drawings = Drawings(workspace.viewer)
+        self.drawings, self.pen = Drawings(workspace.viewer), MagicPen(workspace.viewer)
 
     # ------------------------------------------------------------ what is said about objects
 
@@ -130,13 +133,21 @@ class Corrector:
             "outline": lambda: found.outline(link.labels, frame),
             "stroke": lambda: None if found.outline(link.labels, frame) is not None else found.line(link.labels, frame),
             "edges": lambda: self._edges(link, frame),
+            "maps": lambda: None if (kept := self._kept(link)) is None else KeptMaps(kept, frame.key),
+            "basins": lambda: basins,
+            "is_semantic": lambda: bool(link.classes),
+            "add": lambda: self.pen.strokes(link.labels, frame, is_plus=True),
+            "remove": lambda: self.pen.strokes(link.labels, frame, is_plus=False),
             "axis": lambda: frame.axis or 0,
             "at": lambda: frame.at,
         }
         return {name: value for name in sorted(wanted & known.keys()) if (value := known[name]()) is not None}
 
+    def _kept(self, link: Link) -> KeptOutput | None:
+        return self._session.result(link.key).prediction
+
     def _edges(self, link: Link, frame: Frame) -> EdgeMap | None:
-        kept = self._session.result(link.key).prediction
+        kept = self._kept(link)
         if kept is None:
             return None
         return EdgeMap(kept, frame.key, int(link.labels.selected_label) if link.classes else 0)
@@ -160,6 +171,13 @@ class Corrector:
         return list(ids)
 
     # ------------------------------------------------------------ drawing and looking
+
+    def take_pen(self) -> None:
+        """Let the user draw strokes for magic correction, until `pen.stop`."""
+        link = self._results.need()
+        if self._kept(link) is None:
+            raise no_output()
+        self.pen.start(link.labels)
 
     def draw_cut(self) -> None:
         """Let the user draw a line through an object."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
@@ -31,6 +31,12 @@ KEYS = {
 }
 """By name of a button. Undo and redo replace napari's on our layers: one step of the whole dock, strokes included."""
 
+HELD = {
+    "magic": "hold it, click or draw with the left button in what shall be one object, with the right one or with "
+    "Shift where none is, and let go.",
+}
+"""What to do with keys that are held in the picture."""
+
 
 def bind(layer: Layer, actions: Mapping[str, Callable[[], object]]) -> None:
     """Bind the keys on one of our layers.
@@ -44,6 +50,17 @@ def bind(layer: Layer, actions: Mapping[str, Callable[[], object]]) -> None:
     """
     for name, action in actions.items():
         layer.bind_key(KEYS[name], _ignoring_layer(action), overwrite=True)
+
+
+def bind_held(layer: Layer, name: str, press: Callable[[], object], release: Callable[[], object]) -> None:
+    """Bind a key on one of our layers that is held while something else is done."""
+
+    def held(layer: Layer) -> Iterator[None]:
+        press()
+        yield
+        release()
+
+    layer.bind_key(KEYS[name], held, overwrite=True)
 
 
 def bind_in(widget: QWidget, actions: Mapping[str, Callable[[], object]]) -> None:
@@ -68,4 +85,6 @@ def _ignoring_layer(action: Callable[[], object]) -> Callable[[Layer], None]:
 
 def with_key(tooltip: str, name: str) -> str:
     """Add a tool's key to its tooltip."""
+    if name in HELD:
+        return f"{tooltip}\nKey in the picture: {qt_name(name)}; {HELD[name]}"
     return f"{tooltip}\nKey in the picture and in this tab: {qt_name(name)}"

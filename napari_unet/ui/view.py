@@ -29,9 +29,14 @@ def position(viewer: Viewer, layer: Layer) -> tuple[int, ...]:
     return tuple(int(v) for v in np.clip(np.rint(np.nan_to_num(point)), 0, high))
 
 
-def _in_units_of(layer: Layer, viewer: Viewer) -> NDArray[np.float64]:
-    """Give the sliders' position in the units of the layer: napari's own calls leave them as they are."""
-    point = np.asarray(viewer.dims.point, dtype=float)[-layer.ndim :]
+def voxel_at(viewer: Viewer, layer: Layer, world: Sequence[float]) -> NDArray[np.float64]:
+    """Give the place in the voxels of a layer that lies at a place in the world, such as a mouse event's."""
+    return np.asarray(layer.world_to_data(_in_units_of(layer, viewer, world)), dtype=float)
+
+
+def _in_units_of(layer: Layer, viewer: Viewer, world: Sequence[float] | None = None) -> NDArray[np.float64]:
+    """Give a place, by default the sliders', in the units of the layer: napari's own calls leave them as they are."""
+    point = np.asarray(viewer.dims.point if world is None else world, dtype=float)[-layer.ndim :]
     units = (viewer.dims.units or ())[-layer.ndim :]
     for at, (given, wanted) in enumerate(zip(units, layer.units, strict=False)):
         if given != wanted and given.is_compatible_with(wanted):

@@ -11,6 +11,7 @@ from napari_unet.core.edits.edit import LabelEdit, apply_edit, inverse
 from napari_unet.core.edits.fill_holes import fill_holes
 from napari_unet.core.edits.grow import grow, shrink
 from napari_unet.core.edits.interpolate import interpolate
+from napari_unet.core.edits.magic import magic
 from napari_unet.core.edits.merge import merge
 from napari_unet.core.edits.parts import keep_largest, separate
 from napari_unet.core.edits.relabel import relabel, renumber
@@ -21,6 +22,7 @@ from napari_unet.core.edits.tool import EditFunction, Tool
 _ONE_CLASS = "It would make a class of each piece."
 
 EDITS: dict[str, Tool] = {
+    "magic": Tool(magic, "Magic", "Q", needs="none"),
     "merge": Tool(merge, "Merge", "G", no_classes="It would make one class of several: paint or fill instead."),
     "split": Tool(split, "Split", "S", no_classes=_ONE_CLASS),
     "delete": Tool(delete, "Delete", "D"),

@@ -1,0 +1,186 @@
+"""Share voxels out between strokes, along the boundaries that the network saw between them.
+
+References
+----------
+Marker-controlled watershed: F. Meyer, S. Beucher: Morphological segmentation. Journal of Visual Communication and Image
+Representation 1990, doi:10.1016/1047-3203(90)90014-M.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import edt
+import numpy as np
+import scipy
+import skimage  # like scipy, its parts load when first used: the dock opens without them
+from numpy.typing import NDArray
+
+from napari_unet.core.base.tiles import bounding_box
+
+Voxel = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Seed:
+    """What one object starts from.
+
+    Parameters
+    ----------
+    mask : bool array
+        Voxels that belong to it for certain.
+    climbs : bool
+        From there on to the peaks of the map it belongs to it as well.
+    """
+
+    mask: NDArray[np.bool_] = field(repr=False)
+    climbs: bool = True
+
+
+def share_out(
+    room: NDArray[np.bool_],
+    seeds: Sequence[Seed],
+    against: NDArray[np.bool_],
+    height: NDArray[np.float32],
+    sampling: Sequence[float],
+) -> NDArray[np.int32]:
+    """Give each voxel to one of the seeds, or to what is none of them.
+
+    Each connected part is flooded on its own. A seed first claims the peak that is above it, so that it does not
+    matter where in an object one clicks. Where two seeds are below the same peak the network saw one object: then they
+    part where that is narrow, and where it is not narrow either, each voxel goes to the nearest seed.
+
+    Parameters
+    ----------
+    room : bool array, n-D
+        What is shared out.
+    seeds : sequence of Seed
+        Arrays of the same shape; where they overlap the first counts.
+    against : bool array, same shape
+        Voxels that belong to no seed.
+    height : float array, same shape
+        High in the middle of objects.
+    sampling : (ndim,) float
+        Relative length of a voxel's edges.
+
+    Returns
+    -------
+    int32 array
+        0 outside the room and where no seed comes, 1..n for the seeds, n + 1 for none of them.
+    """
+    out = np.zeros(room.shape, np.int32)
+    parts, n = scipy.ndimage.label(room, np.ones((3,) * room.ndim))
+    for number, place in enumerate(scipy.ndimage.find_objects(parts, n), start=1):
+        part = parts[place] == number
+        markers = np.where(against[place], len(seeds) + 1, 0).astype(np.int32)
+        for at, seed in reversed(list(enumerate(seeds, start=1))):
+            markers[seed.mask[place]] = at
+        markers *= part
+        climbing = [at for at, seed in enumerate(seeds, start=1) if seed.climbs]
+        out[place][part] = _flood(part, markers, climbing, len(seeds) + 1, height[place], sampling)[part]
+    return out
+
+
+def climb(height: NDArray[np.floating], start: Voxel, known: dict[Voxel, Voxel] | None = None) -> list[Voxel]:
+    """Go up the steepest way from a voxel; gives the voxels passed, the peak last.
+
+    Parameters
+    ----------
+    height : float array, n-D
+        What is climbed.
+    start : tuple of int
+        Where it begins.
+    known : dict, optional
+        For each voxel ever passed the next one; filled on the way, so that many ways cost little more than one.
+    """
+    above: dict[Voxel, Voxel] = {} if known is None else known
+    way = [start]
+    while True:
+        here = way[-1]
+        if here not in above:
+            above[here] = _highest_beside(height, here)
+        if above[here] == here:
+            return way
+        way.append(above[here])
+
+
+def _highest_beside(height: NDArray[np.floating], voxel: Voxel) -> Voxel:
+    around = tuple(slice(max(0, at - 1), at + 2) for at in voxel)
+    window = height[around]
+    highest = int(window.argmax())
+    if window.flat[highest] <= height[voxel]:
+        return voxel
+    steps = np.unravel_index(highest, window.shape)
+    return tuple(int(step) + part.start for step, part in zip(steps, around, strict=True))
+
+
+def _flood(
+    part: NDArray[np.bool_],
+    markers: NDArray[np.int32],
+    climbing: Sequence[int],
+    nobody: int,
+    height: NDArray[np.float32],
+    sampling: Sequence[float],
+) -> NDArray[np.int32]:
+    there = [int(one) for one in np.unique(markers) if one]
+    if len(there) < 2:
+        return np.where(part, there[0] if there else 0, 0).astype(np.int32)
+    for look in (lambda: np.where(part, height, -np.inf), lambda: _thickness(part, sampling)):
+        values = look()
+        claimed = _claim_peaks(values, markers, [one for one in there if one in climbing], nobody)
+        if claimed is not None:
+            surface = -np.where(part, values, values[part].min())
+            flooded: NDArray[np.int32] = skimage.segmentation.watershed(surface, claimed, mask=part)  # type: ignore[no-untyped-call] # no types
+            return flooded
+    nearest = scipy.ndimage.distance_transform_edt(markers == 0, sampling, return_distances=False, return_indices=True)
+    whole: NDArray[np.int32] = markers[tuple(nearest)] * part
+    return whole
+
+
+def _thickness(part: NDArray[np.bool_], sampling: Sequence[float]) -> NDArray[np.floating]:
+    distance: NDArray[np.float32] = edt.edt(
+        np.ascontiguousarray(part), anisotropy=tuple(sampling), black_border=True, parallel=1
+    )
+    return np.where(part, distance, -np.inf)
+
+
+def _claim_peaks(
+    height: NDArray[np.floating], markers: NDArray[np.int32], climbing: Sequence[int], nobody: int
+) -> NDArray[np.int32] | None:
+    """Add the ways up to the markers; None where a seed finds every peak above it taken.
+
+    A peak goes to the seed with most voxels below it. What is no object gets only peaks that no seed wants.
+    """
+    above: dict[Voxel, Voxel] = {}
+    ways = {one: [climb(height, start, above) for start in _voxels(markers == one)] for one in (*climbing, nobody)}
+    wanted: dict[Voxel, Counter[int]] = {}
+    for one in climbing:
+        for way in ways[one]:
+            wanted.setdefault(way[-1], Counter())[one] += 1
+    owner = {peak: by.most_common(1)[0][0] for peak, by in wanted.items()}
+    if set(owner.values()) != set(climbing):
+        return None
+    claimed = markers.copy()
+    for one, own in ways.items():
+        for way in own:
+            if owner.get(way[-1], nobody) == one:
+                for voxel in way:
+                    claimed[voxel] = claimed[voxel] or one
+    return claimed
+
+
+def _voxels(mask: NDArray[np.bool_]) -> Iterator[Voxel]:
+    return (tuple(int(at) for at in voxel) for voxel in np.argwhere(mask))
+
+
+def thickest(mask: NDArray[np.bool_], sampling: Sequence[float]) -> NDArray[np.bool_]:
+    """Mark the voxel of a mask that is farthest from what is outside; nothing where the mask is empty."""
+    found = np.zeros(mask.shape, bool)
+    box = bounding_box(mask)
+    if mask[box].size:
+        depth = _thickness(mask[box], sampling)
+        at = np.unravel_index(int(depth.argmax()), depth.shape)
+        found[tuple(int(i) + part.start for i, part in zip(at, box, strict=True))] = True
+    return found
