@@ -29,7 +29,7 @@ from napari_unet.app.requests import (
     TrainRequest,
 )
 from napari_unet.app.teaching import to_samples, with_unique_names
-from napari_unet.core.base.errors import Cancelled, UserError
+from napari_unet.core.base.errors import Cancelled, Interrupted, UserError
 from napari_unet.core.base.progress import Progress, Report, within
 from napari_unet.core.store.spec import SPEC_FILE, WEIGHTS_FILE, check_can_segment
 
@@ -160,9 +160,8 @@ def fine_tune(request: FineTuneRequest, report: Report, stop: Stop) -> Training:
             rival=model,
             fresh=lesson.fresh,
         )
-    except (Cancelled, UserError):
-        if learning is not None:
-            training_set.drop(learning)
+    except (Cancelled, UserError) as error:
+        _discard(learning, error)
         raise
     ends = (found.comparison.low, found.comparison.high)
     folder = None
@@ -191,6 +190,12 @@ def fine_tune(request: FineTuneRequest, report: Report, stop: Stop) -> Training:
     )
 
 
+def _discard(learning: Path | None, error: Exception) -> None:
+    """Leave nothing of a training that was discarded; one whose window was closed is gone on with."""
+    if learning is not None and not isinstance(error, Interrupted):
+        training_set.drop(learning)
+
+
 def _settle(learning: Path, name: str, parent: str) -> None:
     """Give the training set the name of its model, and clear old versions away."""
     if learning.name != name:
@@ -215,7 +220,11 @@ def train(request: TrainRequest, report: Report, stop: Stop) -> Training:
     name = library.free_name(request.title) if request.out_folder is None else request.out_folder.name
     learning = _keep_samples(name, samples, report) if request.out_folder is None else None
     checkpoint = request.checkpoint or (None if learning is None else learning / "checkpoint")
-    model, found = train_new(samples, request.options, name, report, stop, checkpoint, start=start)
+    try:
+        model, found = train_new(samples, request.options, name, report, stop, checkpoint, start=start)
+    except (Cancelled, UserError) as error:
+        _discard(learning, error)
+        raise
     folder = _save(_titled(model, request.title), name, request.out_folder)
     _drop_checkpoint(learning)
     return _new(folder, found)

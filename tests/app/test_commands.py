@@ -15,7 +15,7 @@ from napari_unet.app.annotations import accept, start
 from napari_unet.app.commands import FineTuneRequest, PretrainRequest, RedecodeRequest, SegmentRequest, TrainRequest
 from napari_unet.app.jobs import InlineRunner, Job, Jobs, JobState
 from napari_unet.app.teaching import take_snapshot
-from napari_unet.core.base.errors import Cancelled, UserError
+from napari_unet.core.base.errors import Cancelled, Interrupted, UserError
 from napari_unet.core.base.image import Image
 from napari_unet.core.base.options import SegmentOptions, TrainOptions
 from napari_unet.core.base.progress import silent
@@ -252,6 +252,24 @@ def test_fine_tune_when_it_is_discarded_or_refused_then_no_sample_is_left_behind
     with pytest.raises(type(error)):
         commands.fine_tune(FineTuneRequest(model, (snapshot(),)), silent, never)
     assert list(library.training_sets_folder().iterdir()) == []
+
+
+@pytest.mark.parametrize(("error", "n_left"), [(Cancelled(), 0), (Interrupted(), 1)])
+def test_training_when_the_window_closes_then_its_samples_stay_and_when_it_is_discarded_they_go(
+    model, monkeypatch, error, n_left
+):
+    from napari_unet.core.pipeline import fine_tune, scratch
+
+    def give_up(*args, **given):
+        raise error
+
+    monkeypatch.setattr(fine_tune, "fine_tune", give_up)
+    monkeypatch.setattr(scratch, "train_new", give_up)
+    with pytest.raises(Cancelled):
+        commands.fine_tune(FineTuneRequest(model, (snapshot(),)), silent, never)
+    with pytest.raises(Cancelled):
+        commands.train(TrainRequest((snapshot(),), title="mine"), silent, never)
+    assert len(list(library.training_sets_folder().iterdir())) == 2 * n_left
 
 
 def test_fine_tune_when_the_score_fell_then_its_labels_teach_the_next_time(model, faked):

@@ -52,7 +52,7 @@ class Judged:
     box : Box
         What was segmented of it.
     before, after : int array of the box
-        The labels by both models.
+        What both models made of what is annotated.
     cells : int array of the box
         The annotated cells; of classes 1 where a voxel is right since, 2 where it was.
     gained, lost, changed : tuple of int
@@ -114,7 +114,7 @@ def judge(old: Model, new: Model, samples: Sequence[Sample]) -> list[Judged]:
             judged = [comparable(labels, sample, box)[0] for labels in (before, after)]
             truth = comparable(before, sample, box)[1]
             cells = compare_cells(judged[0], judged[1], truth)
-            found.append(Judged(sample.name, box, before, after, truth, *cells))
+            found.append(Judged(sample.name, box, judged[0], judged[1], truth, *cells))
         else:
             known = np.ones(before.shape, bool) if sample.annotated is None else sample.annotated[box] > 0
             found.append(_classes(sample, box, before, after, known))
@@ -200,6 +200,7 @@ def _classes(
     was, is_now = (before == truth) & known, (after == truth) & known
     cells = np.where(is_now & ~was, 1, np.where(was & ~is_now, 2, 0)).astype(np.uint8)
     gained, lost = ((kind,) if (cells == kind).any() else () for kind in (1, 2))
+    before, after = np.where(known, before, 0), np.where(known, after, 0)
     return Judged(sample.name, box, before, after, cells, gained, lost, (), (tables[0], tables[1]))
 
 
