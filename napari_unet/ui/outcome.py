@@ -19,13 +19,26 @@ def describe_outcome(training: Training, used: str) -> str:
     else:
         on = f"{training.n_held_out} held-out objects" if training.n_held_out else "held-out corrections"
         lines.append(f"Before {training.before:.3f}, after {training.after:.3f} on {on} ({training.held_out}).")
+        lines.append(_sureness(training))
     if training.accepted:
         lines.append(f"The new model '{used}' is used now. Segment again to see it, or take it back.")
     else:
         lines.append(f"The score fell, so the old model '{used}' is kept.")
     if training.stopped:
         lines.append("You stopped it: this is the best it had learnt by then.")
+    lines += training.notes
     return "\n".join(line for line in lines if line)
+
+
+def _sureness(training: Training) -> str:
+    """Say in what interval the difference lies, and what that means; nothing where there is too little to tell."""
+    low, high = training.interval
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    difference = training.after - training.before
+    over = f"{training.n_units} {training.unit}"
+    text = f"Difference {difference:+.3f}, 95 % interval {low:+.3f} to {high:+.3f} (bootstrap over {over})."
+    return f"{text} It may be chance." if low <= 0 <= high and difference else text
 
 
 def describe_pretraining(training: Training) -> str:

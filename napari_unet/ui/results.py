@@ -125,6 +125,10 @@ class Results(QObject):
         """Give the labels of every result by key, not copied."""
         return {key: layers.labels_array(link.labels) for key, link in self._links.items()}
 
+    def link(self, key: str) -> Link | None:
+        """Give a result by its key; None where its layer was removed."""
+        return self._links.get(key)
+
     def touch(self) -> None:
         """Announce a change after the burst."""
         self._settle.start()

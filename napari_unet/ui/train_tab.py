@@ -11,6 +11,7 @@ from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.ui import messages
 from napari_unet.ui.forms import OptionsForm, enlarge, folding, push_button
+from napari_unet.ui.gained import GainedBox
 from napari_unet.ui.new_model import SCRATCH, NewModel, TrainingHooks
 from napari_unet.ui.outcome import describe_outcome
 from napari_unet.ui.patch_preview import PatchPreview
@@ -65,6 +66,7 @@ class TrainTab(QWidget):
         self.discard = push_button("Discard", "End the training now and keep nothing of it.", self._on_discard)
         self.back = push_button("Take back", "Use the model from before the last training again.", self._on_back)
         self.options: OptionsForm[TrainOptions] = OptionsForm(TrainOptions, without=SCRATCH, folded="Advanced")
+        self.gained = GainedBox(workspace, results)
         self.preview = PatchPreview(workspace, results, session, self.options.value)
         hooks = TrainingHooks(self.options.value, self._begin, self._on_row, self._started, self._say)
         self.new = NewModel(workspace, results, session, hooks)
@@ -99,6 +101,7 @@ class TrainTab(QWidget):
         layout.addLayout(self._plot_place)
         layout.addLayout(ends)
         layout.addWidget(self.outcome)
+        layout.addWidget(self.gained)
         layout.addWidget(self.how)
         layout.addWidget(folding("New model", self.new))
         layout.addStretch(1)
@@ -164,6 +167,7 @@ class TrainTab(QWidget):
 
     def _begin(self) -> None:
         self.outcome.hide()
+        self.gained.clear()
         self._rows.clear()
         self._make_plot()
         if self.plot is not None:
@@ -207,6 +211,7 @@ class TrainTab(QWidget):
 
     def _on_training_ended(self, training: Training) -> None:
         self._say(describe_outcome(training, self._session.model or training.name))
+        self.gained.tell(training)
 
     def _say(self, text: str) -> None:
         self.outcome.setText(text)
