@@ -78,6 +78,7 @@ class Studio:
     def take_all(self) -> None:
         """Go through the round and take a picture of each step."""
         self.take_round()
+        self.unet.correct.review.colour.setChecked(True)  # its legend belongs into the picture of the tab
         for theme in ("dark", "light"):
             self.viewer.theme = theme
             for index, name in enumerate(TABS):
@@ -85,6 +86,7 @@ class Studio:
                 self.unet.models.list.setCurrentRow(0)
                 self.wait(0.5)
                 self.save(self.unet.grab(), f"{name}-{theme}")
+        self.unet.correct.review.colour.setChecked(False)
         self.viewer.theme = "dark"
         self.take_patches()
         self.viewer.close()

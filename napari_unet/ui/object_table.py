@@ -159,7 +159,9 @@ class ObjectTable(QTableView):
         across.setSortIndicator(CONFIDENCE, Qt.SortOrder.AscendingOrder)
         across.setHighlightSections(False)
         down.setDefaultSectionSize(22)
+        across.setResizeContentsPrecision(0)  # looks at the visible rows only
         self.setHorizontalHeader(across)
+        across.setSectionResizeMode(CONFIDENCE, QHeaderView.ResizeMode.ResizeToContents)  # with its arrow
         self.setVerticalHeader(down)
         down.hide()
         self.setSortingEnabled(True)
@@ -167,6 +169,7 @@ class ObjectTable(QTableView):
         self.setSelectionModel(self._chosen)
         self._chosen.selectionChanged.connect(self._on_selection)
         self._kept: list[int] = []
+        self._at = 0  # where to go on once the selected objects are gone
         self._told: list[int] = []
         self.objects.modelAboutToBeReset.connect(self._on_reset)
         self.objects.modelReset.connect(self._select_again)
@@ -215,7 +218,7 @@ class ObjectTable(QTableView):
         After the last comes the first.
         """
         n, chosen = self.objects.rowCount(), self._selected_rows()
-        start = chosen[-1 if by > 0 else 0] if chosen else (-1 if by > 0 else n)
+        start = chosen[-1 if by > 0 else 0] if chosen else self._at - (by > 0)
         places = (start + by * np.arange(1, n + 1)) % max(n, 1)
         fits = ~np.isin(places, chosen)
         if unreviewed:
@@ -237,10 +240,13 @@ class ObjectTable(QTableView):
 
     def _on_reset(self) -> None:
         self._kept = self.selected()
+        if self._kept:
+            self._at = self._selected_rows()[0]
 
     def _select_again(self, *_: object) -> None:
         if self._kept:
             self.select(self._kept)
+        self._told = self.selected()
 
 
 def _runs(rows: list[int]) -> list[tuple[int, int]]:

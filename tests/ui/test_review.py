@@ -95,6 +95,16 @@ def test_accept_when_only_predicted_are_shown_then_it_goes_through_them_all(tab:
     assert shown(tab) == order[3:] == tab.table.selected()
 
 
+def test_next_when_the_object_was_deleted_then_it_is_the_one_after_it(tab: CorrectTab) -> None:
+    order = shown(tab)
+    tab.table.select(order[1:2])
+    tab.buttons["delete"].click()
+    tab.refresh()
+    assert tab.table.selected() == []
+    tab.buttons["next"].click()
+    assert tab.table.selected() == order[2:3]
+
+
 def test_progress_when_objects_are_judged_and_undone_then_it_counts_them(
     segmented: UNetWidget, tab: CorrectTab, labels: Labels, qtbot: QtBot
 ) -> None:
