@@ -117,6 +117,9 @@ def decode_objects(
     _check_whole(scene, wishes, refused)
     growths = [_grown(scene, wish, stroke, threshold, basins) for wish, stroke in zip(wishes, plus, strict=True)]
     _check_whole(scene, wishes, refused)
+    for stroke, own in zip(plus, wishes, strict=True):  # a way up never takes a voxel of another stroke
+        for wish in wishes:
+            wish.seed.mask[stroke.index] &= wish is own
     against = np.zeros(labels.shape, bool)
     for stroke in minus:
         against[stroke.index] = True
@@ -146,8 +149,14 @@ def _divide_object(
         owner[own] = by[0]
         wishes[by[0] - 1].whole.append(one)
         return
-    none = np.zeros(own.shape, bool) if against is None else against
-    shares = share_out(own, [wishes[number - 1].seed for number in by], none, scene.height, scene.sampling)
+    seeds = [wishes[number - 1].seed for number in by]
+    wall = np.zeros(own.shape, bool) if against is None else own & against
+    sides = _sides(own, wall)
+    if len(sides) > 1 and all(any((seed.mask & side).any() for seed in seeds) for side in sides):
+        shares = share_out(own & ~wall, seeds, np.zeros(own.shape, bool), scene.height, scene.sampling)
+        shares = _to_nearest(shares, own)  # between plus strokes it is the boundary, and takes nothing away
+    else:
+        shares = share_out(own, seeds, wall, scene.height, scene.sampling)
     owner[own] = np.array([0, *by, len(wishes) + 1])[shares[own]]
 
 
@@ -189,20 +198,31 @@ def _left(labels: Labels, one: int, strokes: Sequence[Stroke], against: Mask, sa
         flat = flat_axis_of(strokes[0])
         at = int(strokes[0].voxels[0, flat])
         plane[flat] = slice(at, at + 1)
-    there, wall = own[tuple(plane)], against[tuple(plane)]
-    pieces, n = scipy.ndimage.label(there & ~wall)
-    beside = np.unique(pieces[scipy.ndimage.binary_dilation(wall & there)])
-    sizes = np.bincount(pieces.ravel(), minlength=n + 1)
-    sides = [int(piece) for piece in beside if piece and sizes[piece] >= SHARE * there.sum()]
+    sides = _sides(own[tuple(plane)], against[tuple(plane)])
     if len(sides) < 2:
         return [Wish(Seed(thickest(own & ~against, sampling)), [one])]
     against[own] = False  # a cut takes nothing away
     wishes = []
     for side in sides:
         seed = np.zeros(own.shape, bool)
-        seed[tuple(plane)] = pieces == side
+        seed[tuple(plane)] = side
         wishes.append(Wish(Seed(seed, climbs=False), [one]))
     return wishes
+
+
+def _sides(own: Mask, wall: Mask) -> list[Mask]:
+    """Give what a wall leaves of a mask on its sides, without specks at the rim; one where it divides nothing."""
+    if not (own & wall).any():
+        return []
+    pieces, n = scipy.ndimage.label(own & ~wall)
+    beside = np.unique(pieces[scipy.ndimage.binary_dilation(own & wall)])
+    sizes = np.bincount(pieces.ravel(), minlength=n + 1)
+    return [pieces == piece for piece in beside if piece and sizes[piece] >= SHARE * own.sum()]
+
+
+def _to_nearest(shares: NDArray[np.int32], own: Mask) -> NDArray[np.int32]:
+    nearest = scipy.ndimage.distance_transform_edt(shares == 0, return_distances=False, return_indices=True)
+    return np.where(own, shares[tuple(nearest)], 0)
 
 
 def _check_whole(scene: Scene, wishes: Sequence[Wish], refused: Collection[int]) -> None:

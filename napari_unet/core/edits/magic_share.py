@@ -9,8 +9,9 @@ Representation 1990, doi:10.1016/1047-3203(90)90014-M.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import edt
 import numpy as np
@@ -21,6 +22,8 @@ from numpy.typing import NDArray
 from napari_unet.core.base.tiles import bounding_box
 
 Voxel = tuple[int, ...]
+Height = Callable[[NDArray[np.bool_]], NDArray[np.floating]]
+"""Of a mask; high in the middle of what shall be one."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ def share_out(
             markers[seed.mask[place]] = at
         markers *= part
         climbing = [at for at, seed in enumerate(seeds, start=1) if seed.climbs]
-        out[place][part] = _flood(part, markers, climbing, len(seeds) + 1, height[place], sampling)[part]
+        heights = (partial(_seen, height[place]), partial(_thickness, sampling=sampling))
+        out[place][part] = _flood(part, markers, climbing, len(seeds) + 1, heights)[part]
     return out
 
 
@@ -121,35 +125,43 @@ def _flood(
     markers: NDArray[np.int32],
     climbing: Sequence[int],
     nobody: int,
-    height: NDArray[np.float32],
-    sampling: Sequence[float],
+    heights: Sequence[Height],
 ) -> NDArray[np.int32]:
+    """Flood the first of some heights; seeds that are one there are divided by the next."""
     there = [int(one) for one in np.unique(markers) if one]
     if len(there) < 2:
         return np.where(part, there[0] if there else 0, 0).astype(np.int32)
-    for look in (lambda: np.where(part, height, -np.inf), lambda: _thickness(part, sampling)):
-        values = look()
-        claimed = _claim_peaks(values, markers, [one for one in there if one in climbing], nobody)
-        if claimed is not None:
-            surface = -np.where(part, values, values[part].min())
-            flooded: NDArray[np.int32] = skimage.segmentation.watershed(surface, claimed, mask=part)  # type: ignore[no-untyped-call] # no types
-            return flooded
-    nearest = scipy.ndimage.distance_transform_edt(markers == 0, sampling, return_distances=False, return_indices=True)
-    whole: NDArray[np.int32] = markers[tuple(nearest)] * part
-    return whole
+    if not heights:
+        nearest = scipy.ndimage.distance_transform_edt(markers == 0, return_distances=False, return_indices=True)
+        return np.where(part, markers[tuple(nearest)], 0)
+    values = np.where(part, heights[0](part), -np.inf)
+    claimed, leaders = _claim_peaks(values, markers, [one for one in there if one in climbing], nobody)
+    low = -np.where(part, values, values[part].min())
+    flooded: NDArray[np.int32] = skimage.segmentation.watershed(low, claimed, mask=part)  # type: ignore[no-untyped-call] # no types
+    for leader in set(leaders.values()):
+        members = [one for one, by in leaders.items() if by == leader]
+        if len(members) > 1:
+            basin = flooded == leader
+            own = np.where(basin & np.isin(markers, members), markers, 0)
+            flooded[basin] = _flood(basin, own, climbing, nobody, heights[1:])[basin]
+    return flooded
+
+
+def _seen(height: NDArray[np.float32], part: NDArray[np.bool_]) -> NDArray[np.floating]:
+    return height
 
 
 def _thickness(part: NDArray[np.bool_], sampling: Sequence[float]) -> NDArray[np.floating]:
-    distance: NDArray[np.float32] = edt.edt(
-        np.ascontiguousarray(part), anisotropy=tuple(sampling), black_border=True, parallel=1
-    )
-    return np.where(part, distance, -np.inf)
+    """Give how far each voxel is from what is outside."""
+    mask = np.ascontiguousarray(part)
+    distance: NDArray[np.float32] = edt.edt(mask, anisotropy=tuple(sampling), black_border=True, parallel=1)
+    return distance
 
 
 def _claim_peaks(
     height: NDArray[np.floating], markers: NDArray[np.int32], climbing: Sequence[int], nobody: int
-) -> NDArray[np.int32] | None:
-    """Add the ways up to the markers; None where a seed finds every peak above it taken.
+) -> tuple[NDArray[np.int32], dict[int, int]]:
+    """Add the ways up to the markers, and say with which seed each goes: itself, or the one that has its peak.
 
     A peak goes to the seed with most voxels below it. What is no object gets only peaks that no seed wants.
     """
@@ -160,15 +172,18 @@ def _claim_peaks(
         for way in ways[one]:
             wanted.setdefault(way[-1], Counter())[one] += 1
     owner = {peak: by.most_common(1)[0][0] for peak, by in wanted.items()}
-    if set(owner.values()) != set(climbing):
-        return None
+    leaders = {one: one for one in climbing}
+    for one in set(climbing) - set(owner.values()):
+        leaders[one] = owner[Counter(way[-1] for way in ways[one]).most_common(1)[0][0]]
     claimed = markers.copy()
+    for one, leader in leaders.items():
+        claimed[markers == one] = leader
     for one, own in ways.items():
         for way in own:
             if owner.get(way[-1], nobody) == one:
                 for voxel in way:
                     claimed[voxel] = claimed[voxel] or one
-    return claimed
+    return claimed, leaders
 
 
 def _voxels(mask: NDArray[np.bool_]) -> Iterator[Voxel]:
