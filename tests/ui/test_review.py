@@ -10,6 +10,7 @@ import zarr
 from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import Qt
 
+from napari_unet.app.commands import KeptOutput, SegmentResult
 from napari_unet.app.object_rows import CLASS, CONFIDENCE, SIZE
 from napari_unet.ui import layers, view
 from napari_unet.ui.drawings import REGIONS
@@ -159,6 +160,15 @@ def test_colours_when_they_follow_states_then_painting_undo_and_new_objects_are_
     tab.buttons["undo"].click()
     tab.refresh()
     assert colour_of(labels, 2) == "predicted"
+    tab.table.select([4])
+    tab.buttons["accept"].click()
+    tab.tools.forms["relabel"].widgets["to"].value = 40
+    tab.table.select([4])
+    tab.buttons["relabel"].click()
+    tab.refresh()
+    assert colour_of(labels, 40) == "accepted"
+    tab.buttons["undo"].click()
+    tab.buttons["undo"].click()
     labels.selected_label = 3
     labels.show_selected_label = True
     tab.review.colour.setChecked(False)
@@ -217,7 +227,13 @@ def test_colours_when_numbers_are_too_large_for_napari_then_it_is_told(
 
 @pytest.mark.parametrize(
     ("shape", "axes", "ndisplay"),
-    [((40, 60), "yx", 2), ((5, 40, 60), "zyx", 2), ((5, 40, 60), "zyx", 3), ((3, 40, 60), "tyx", 2)],
+    [
+        ((40, 60), "yx", 2),
+        ((5, 40, 60), "zyx", 2),
+        ((5, 40, 60), "zyx", 3),
+        ((3, 40, 60), "tyx", 2),
+        ((3, 2, 40, 60), "zcyx", 2),
+    ],
 )
 def test_suggest_when_pressed_then_the_drawn_region_is_what_all_done_finishes(
     viewer: Viewer,
@@ -308,3 +324,23 @@ def test_own_labels_when_they_do_not_fit_then_it_is_told(
     dock.correct.buttons["own"].click()
     assert ["(7, 7)" in told.errors[0], "pyramid" in told.errors[1]] == [True, True]
     assert dock.results.current is None
+
+
+def test_table_when_labels_are_classes_then_it_names_them_and_there_is_nothing_to_review_one_by_one(
+    viewer: Viewer, dock: UNetWidget, told: Told, qtbot: QtBot
+) -> None:
+    layer = viewer.add_image(squares())
+    made = (squares() > 0.5).astype(np.int32) + (squares() > 0.8)
+    kept = KeptOutput(None)  # type: ignore[arg-type]
+    link = dock.results.show(
+        layer, dock.workspace.image(), "YX", SegmentResult(made, kept, classes=("tissue", "vessel"))
+    )
+    dock.correct.refresh()
+    assert link.classes
+    assert [row.name for row in dock.correct.table.objects.rows] == ["tissue", "vessel"]
+    assert not dock.correct.table.isColumnHidden(CLASS)
+    assert dock.correct.review.progress.isHidden()
+    assert not dock.correct.review.colour.isEnabled()
+    dock.correct.buttons["suggest"].click()
+    qtbot.waitUntil(lambda: bool(told.errors), timeout=LIMIT_MS)
+    assert "classes" in told.errors[0]
