@@ -66,17 +66,17 @@ def prepare_lesson(request: FineTuneRequest, *, semantic: bool, report: Report) 
     Raises
     ------
     UserError
-        When the open labels teach nothing.
+        When nothing teaches.
     """
     taught = _taught(request)
-    if not taught:
-        raise UserError("There is nothing to learn from yet.", "Accept or correct some objects, or finish a region.")
     report(Progress(0, 1, "putting all labels together"))
     chain = lineage.trace(request.model)
     is_own = lineage.is_in_library(chain[-1])  # a namesake elsewhere has another training set
     # A model in a folder of its own shall not depend on what was tried in the dock and came to nothing.
     entries = lineage.entries_of(chain, with_unfinished=request.out_folder is None) if is_own else []
     gathered = gather(taught, entries, semantic=semantic)
+    if not gathered.samples:
+        raise UserError("There is nothing to learn from yet.", "Accept or correct some objects, or finish a region.")
     own = training_set.read_set(lineage.set_folder(chain[-1].name))[0] if is_own else []
     fresh = new_since(gathered, own, semantic=semantic) if own else None
     return Lesson(chain, gathered, fresh)

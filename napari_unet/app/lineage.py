@@ -169,6 +169,12 @@ def entries_of(chain: Sequence[ModelEntry], *, with_unfinished: bool = True) -> 
     return [entry for folder in folders for entry in training_set.read_set(folder)[0]]
 
 
+def has_samples(folder: Path) -> bool:
+    """Tell whether a model's lineage has samples to learn from, so that a training needs no open labels."""
+    entries = training_set.newest(entries_of(trace(folder)))
+    return any(not entry.record.left_out and not entry.problem for entry in entries)
+
+
 # ---------------------------------------------------------------- versions
 
 

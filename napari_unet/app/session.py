@@ -370,14 +370,17 @@ class Session:
         *,
         on_payload: Callable[[object], None] | None = None,
     ) -> Job[Training]:
-        """Teach the current model from all open results; if it gets no worse, the new one becomes current.
+        """Teach the current model's lineage from all labels so far; if that gets no worse, the new one becomes current.
 
         Raises
         ------
         UserError
             When there is nothing to learn from, no model, or another job has the device.
         """
-        request = FineTuneRequest(self.model_folder(), self.teachers(labels), options=options)
+        folder = self.model_folder()
+        # What the versions before have learnt from teaches as well: after a sample was left out, that may be all.
+        snapshots = self.snapshots(labels) if lineage.has_samples(folder) else self.teachers(labels)
+        request = FineTuneRequest(folder, snapshots, options=options)
         job: Job[Training] = Job(f"Fine-tune '{self._model}'", background=True)
         if on_payload is not None:
             job.produced.connect(on_payload)

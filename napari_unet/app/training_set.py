@@ -19,9 +19,11 @@ import numpy as np
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.files import sha256, write_atomic
+from napari_unet.core.base.progress import Progress, Report
 from napari_unet.core.store.training_set import LABELS, Sample, copy_sample, load_sample, sample_files, save_sample
 
 if TYPE_CHECKING:
+    from napari_unet.app.job import Stop
     from napari_unet.core.base.image import Image
 
 RECORDS = "samples.json"
@@ -267,3 +269,15 @@ def drop(folder: Path) -> None:
     if folder.is_dir():
         folder.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
+
+
+def load_entry(entry: Entry, report: Report, stop: Stop) -> Sample:
+    """Read a sample to look at it; a job function.
+
+    Raises
+    ------
+    UserError
+        When a file is missing or damaged.
+    """
+    report(Progress(0, 1, f"reading '{entry.record.name}'"))
+    return entry.load()

@@ -86,17 +86,22 @@ def _zarr_layers(path: str) -> list[LayerData]:
 
 def _layer(levels: list[Image], path: Path) -> LayerData:
     image = levels[0]
-    options: dict[str, Any] = {"name": image.name, **layer_options(image)}
-    arrays = [one.data for one in levels]
-    if image.rgb:
-        order = [*(i for i, a in enumerate(image.axes) if a != "C"), image.axes.index("C")]
-        arrays = [rearrange(one, (slice(None),) * len(order), order) for one in arrays]
-        options["rgb"] = True
+    made = [image_layer(one) for one in levels]
+    arrays, options = [data for data, *_ in made], made[0][1]
     if path.name.lower().endswith(NIFTI) and image.spatial_axes == "ZYX" and image.voxel_size is not None:
         options["affine"] = nifti_affine(path, image.voxel_size, len(options["scale"]))
     if len(levels) == 1:
         return arrays[0], options, "image"
     return arrays, {**options, "multiscale": True}, "image"
+
+
+def image_layer(image: Image) -> tuple[Any, dict[str, Any], str]:
+    """Give the data and the options of a layer that shows an image; colours come last, as napari wants them."""
+    options: dict[str, Any] = {"name": image.name, **layer_options(image)}
+    if not image.rgb:
+        return image.data, options, "image"
+    order = [*(i for i, a in enumerate(image.axes) if a != "C"), image.axes.index("C")]
+    return rearrange(image.data, (slice(None),) * len(order), order), {**options, "rgb": True}, "image"
 
 
 def _labels(path: str) -> LayerData:

@@ -15,6 +15,7 @@ from napari_unet.ui.gained import GainedBox
 from napari_unet.ui.new_model import SCRATCH, NewModel, TrainingHooks
 from napari_unet.ui.outcome import describe_outcome
 from napari_unet.ui.patch_preview import PatchPreview
+from napari_unet.ui.training_set_box import TrainingSetBox
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
@@ -66,7 +67,7 @@ class TrainTab(QWidget):
         self.discard = push_button("Discard", "End the training now and keep nothing of it.", self._on_discard)
         self.back = push_button("Take back", "Use the model from before the last training again.", self._on_back)
         self.options: OptionsForm[TrainOptions] = OptionsForm(TrainOptions, without=SCRATCH, folded="Advanced")
-        self.gained = GainedBox(workspace, results)
+        self.gained, self.samples = GainedBox(workspace, results), TrainingSetBox(workspace, session)
         self.preview = PatchPreview(workspace, results, session, self.options.value)
         hooks = TrainingHooks(self.options.value, self._begin, self._on_row, self._started, self._say)
         self.new = NewModel(workspace, results, session, hooks)
@@ -102,6 +103,7 @@ class TrainTab(QWidget):
         layout.addLayout(ends)
         layout.addWidget(self.outcome)
         layout.addWidget(self.gained)
+        layout.addWidget(folding("Training set", self.samples))
         layout.addWidget(self.how)
         layout.addWidget(folding("New model", self.new))
         layout.addStretch(1)
@@ -124,6 +126,7 @@ class TrainTab(QWidget):
         """Look at the corrections again whenever the tab is opened."""
         super().showEvent(event)
         self.refresh()
+        self.samples.refresh()
         self.new.refresh()
         # Soon, so that nothing is left to load when Fine-tune is pressed.
         QTimer.singleShot(0, self._make_plot)
@@ -212,6 +215,7 @@ class TrainTab(QWidget):
     def _on_training_ended(self, training: Training) -> None:
         self._say(describe_outcome(training, self._session.model or training.name))
         self.gained.tell(training)
+        self.samples.refresh()
 
     def _say(self, text: str) -> None:
         self.outcome.setText(text)

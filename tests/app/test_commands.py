@@ -313,6 +313,12 @@ def test_fine_tune_when_cells_were_held_out_then_they_are_told_with_the_labels_t
     assert (found.n_units > 0, found.unit) == (True, "cells")
 
 
+def test_fine_tune_when_no_labels_are_open_then_those_from_before_teach(model, faked):
+    first = commands.fine_tune(FineTuneRequest(model, (snapshot(),)), silent, never)
+    commands.fine_tune(FineTuneRequest(first.folder), silent, never)
+    assert [one.name for one in faked[1].samples] == ["squares"]
+
+
 def test_fine_tune_when_nothing_teaches_then_it_says_so(model):
     empty = replace(snapshot(), corrections=start(squares()))
     with pytest.raises(UserError, match="nothing to learn from"):

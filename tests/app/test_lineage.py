@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_unet.app import library, lineage
-from napari_unet.app.training_set import Kept, Record, image_sha256, keep, read_set
+from napari_unet.app.training_set import Kept, Record, image_sha256, keep, leave_out, read_set
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.image import Image
 from napari_unet.core.store.spec import SPEC_FILE
@@ -190,3 +190,10 @@ def test_versions_when_listed_then_each_says_its_size_on_the_disk(grow):
     grow("base-ft-1", "base")
     base, version = lineage.versions(lineage.trace(library.find_model("base-ft-1")))
     assert 0 < base.n_bytes < version.n_bytes
+
+
+def test_has_samples_when_all_are_left_out_then_there_are_none(grow):
+    folder = library.find_model(grow("base-ft-1", "base"))
+    assert lineage.has_samples(folder)
+    leave_out([lineage.set_folder("base-ft-1")], kept(0).record.image, True)
+    assert not lineage.has_samples(folder)

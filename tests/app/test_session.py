@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from psygnal.testing import assert_emitted_once, assert_emitted_once_with
 
-from napari_unet.app import commands, library
+from napari_unet.app import commands, library, lineage
 from napari_unet.app.jobs import InlineRunner, JobState, run_job
 from napari_unet.app.requests import KeptOutput, SegmentResult, Training
 from napari_unet.app.session import Session
@@ -267,3 +267,16 @@ def test_review_when_asked_then_all_open_layers_count(session):
     session.review(labels, seen.append)
     assert seen[-1].summary.text == "4 accepted cells in 2 images"
     assert ["background" in problem.text for problem in seen[-1].problems] == [True]
+
+
+def test_fine_tune_when_only_samples_on_disk_teach_then_it_starts_all_the_same(session, monkeypatch):
+    asked = []
+
+    def fake(request, report, stop):
+        asked.append(request)
+        return training_of("worse", None, accepted=False)
+
+    monkeypatch.setattr(commands, "fine_tune", fake)
+    monkeypatch.setattr(lineage, "has_samples", lambda folder: folder.name == "nuclei-2d")
+    session.fine_tune({"layer": cells()}, TrainOptions())
+    assert len(asked[0].snapshots) == 1
