@@ -19,6 +19,8 @@ from napari_unet.app.teaching import take_snapshot
 from napari_unet.core.base.errors import UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_unet.app.annotations import Labels
     from napari_unet.app.jobs import Job
     from napari_unet.app.requests import Training
@@ -70,7 +72,9 @@ class LiveLearning:
         self._handed: dict[str, Snapshot] = {}
         self._steps: dict[str, LiveStep] = {}
 
-    def start(self, options: TrainOptions, on_payload: Callable[[object], None]) -> Job[Training]:
+    def start(
+        self, options: TrainOptions, on_payload: Callable[[object], None], folder: Path | None = None
+    ) -> Job[Training]:
         """Begin to learn.
 
         Parameters
@@ -79,6 +83,8 @@ class LiveLearning:
             What the user fixed.
         on_payload : callable
             Sees the rows of the plot, and each `Shown`.
+        folder : Path, optional
+            The training set of a live training that was interrupted.
 
         Raises
         ------
@@ -93,7 +99,7 @@ class LiveLearning:
                 self.write()
             on_payload(payload)
 
-        return self._session.learn_live(self.inbox, options, on_payload=_on_payload)
+        return self._session.learn_live(self.inbox, options, folder, on_payload=_on_payload)
 
     def hand_in(self, keys: Iterable[str]) -> None:
         """Hand in the labels and corrections that are not as they were handed in the last time."""

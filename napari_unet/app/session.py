@@ -386,7 +386,14 @@ class Session:
             job.produced.connect(on_payload)
         return self.jobs.start(commands.fine_tune, request, job, on_done=self._on_trained)
 
-    def learn_live(self, inbox: Inbox, options: TrainOptions, *, on_payload: Callable[[object], None]) -> Job[Training]:
+    def learn_live(
+        self,
+        inbox: Inbox,
+        options: TrainOptions,
+        folder: Path | None = None,
+        *,
+        on_payload: Callable[[object], None],
+    ) -> Job[Training]:
         """Teach the current model while the user corrects; ended by ``request_stop``. See `app.live_session`.
 
         Raises
@@ -396,7 +403,7 @@ class Session:
         """
         job: Job[Training] = Job(f"Teach '{self._model}' while you correct", background=True)
         job.produced.connect(on_payload)
-        request = live.LiveRequest(self.model_folder(), inbox, options)
+        request = live.LiveRequest(self.model_folder(), inbox, options, folder)
         return self.jobs.start(live.learn_live, request, job, on_done=self._on_trained)
 
     def train(

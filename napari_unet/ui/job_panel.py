@@ -82,6 +82,7 @@ class JobPanel(QWidget):
         if job is None:
             return
         self.what.setText(f"{job.title}: {progress.message}" if progress.message else job.title)
+        self.bar.setVisible(progress.total > 0)  # the end of a live training is up to the user
         self.bar.setValue(round(1000 * progress.fraction))
         self.bar.setFormat(f"{100 * progress.fraction:.0f} %")
         self.left.setText(time_left(job.seconds_left))

@@ -67,6 +67,9 @@ class UNetWidget(QWidget):
         self.correct = CorrectTab(self.workspace, self.results, self.session)
         self.train = TrainTab(self.workspace, self.results, self.session, self.device)
         self.models = ModelsTab(self.session)
+        layout = self.correct.layout()
+        if isinstance(layout, QVBoxLayout):
+            layout.insertWidget(0, self.train.live.line)
         self.tabs = QTabWidget()
         self.tabs.setAccessibleName("Segment, correct, train, models")
         for tab, title in (

@@ -125,6 +125,11 @@ class Results(QObject):
         """Give the labels of every result by key, not copied."""
         return {key: layers.labels_array(link.labels) for key, link in self._links.items()}
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Give the keys of all results."""
+        return tuple(self._links)
+
     def link(self, key: str) -> Link | None:
         """Give a result by its key; None where its layer was removed."""
         return self._links.get(key)

@@ -12,6 +12,7 @@ from napari_unet.core.base.options import TrainOptions
 from napari_unet.ui import messages
 from napari_unet.ui.forms import OptionsForm, enlarge, folding, push_button
 from napari_unet.ui.gained import GainedBox
+from napari_unet.ui.live_box import LiveBox
 from napari_unet.ui.new_model import SCRATCH, NewModel, TrainingHooks
 from napari_unet.ui.outcome import describe_outcome
 from napari_unet.ui.patch_preview import PatchPreview
@@ -71,6 +72,7 @@ class TrainTab(QWidget):
         self.preview = PatchPreview(workspace, results, session, self.options.value)
         hooks = TrainingHooks(self.options.value, self._begin, self._on_row, self._started, self._say)
         self.new = NewModel(workspace, results, session, hooks)
+        self.live = LiveBox(workspace, results, session, hooks)
         self._look = QTimer(self)
         self._look.setSingleShot(True)
         self._look.setInterval(LOOK_AFTER_MS)
@@ -97,7 +99,7 @@ class TrainTab(QWidget):
         rows.addWidget(self.preview)
         self.how = folding("Budget, augmentation, device", settings)
         layout = QVBoxLayout(self)
-        for widget in (self.sources, self.warnings, self.button):
+        for widget in (self.sources, self.warnings, self.button, self.live):
             layout.addWidget(widget)
         layout.addLayout(self._plot_place)
         layout.addLayout(ends)
