@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from napari_unet.app import library
+from napari_unet.app import library, lineage
 from napari_unet.cli.console import note, say, say_json, table
 from napari_unet.cli.options import JsonOption
 from napari_unet.core.base.catalogue import NETS
@@ -65,8 +65,11 @@ def show_model(
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The card of '{spec.name}' cannot be read: {error}.", "Copy the model once more.") from error
     say(text.rstrip())
+    names = [entry.name for entry in lineage.trace(folder)]
+    if len(names) > 1:
+        say(f"\nLineage: {' -> '.join(names)}")
     if as_json:
-        say_json({"folder": folder, **asdict(spec)})
+        say_json({"folder": folder, **asdict(spec), "lineage": names})
 
 
 def list_architectures(

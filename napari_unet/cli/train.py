@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from napari_unet.app import commands, library
+from napari_unet.app import commands, library, lineage
 from napari_unet.app.requests import FineTuneRequest, Training, TrainRequest
+from napari_unet.app.training_set import newest
 from napari_unet.cli.console import note, progress_line, say, say_json
 from napari_unet.cli.options import (
     ChannelsOption,
@@ -39,7 +40,12 @@ def train(
     out: ModelFolderOption,
     options: TrainOptions,
     parent: Annotated[
-        str | None, typer.Option("--from", metavar="NAME_OR_FOLDER", help="Fine-tune this model.")
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="NAME_OR_FOLDER",
+            help="Fine-tune this model: from the base of its lineage, with what its versions have learnt from.",
+        ),
     ] = None,
     start: Annotated[
         str | None,
@@ -60,7 +66,7 @@ def train(
         job = together(lambda: _prepare(data, folder, options, parent, start, (limit, labels, channels)))
         samples = job.samples
         if around.is_first:
-            note(f"Learning from {_count(samples)}.")
+            note(f"Learning from {_count(samples)}.{_lineage(job)}")
         with progress_line(out.name) if around.is_first else nullcontext(silent) as show:
             if isinstance(job, TrainRequest):
                 training = commands.train(job, show, _never)
@@ -133,6 +139,18 @@ def _count(samples: tuple[Sample, ...]) -> str:
     return text if not masked else f"{text}, {masked} of them annotated in part"
 
 
+def _lineage(job: TrainRequest | FineTuneRequest) -> str:
+    """Say what a version of a model brings along: where the training starts, and the labels from before."""
+    chain = () if isinstance(job, TrainRequest) else lineage.trace(job.model)
+    if len(chain) < 2:
+        return ""
+    found = newest(lineage.entries_of(chain, with_unfinished=False))
+    n = sum(not entry.record.left_out for entry in found)
+    return (
+        f" It starts from '{chain[0].name}', with {n} more image{'s' * (n != 1)} of the versions of '{chain[-1].name}'."
+    )
+
+
 def _describe(training: Training) -> list[str]:
     lines = []
     if training.history:
@@ -144,11 +162,15 @@ def _describe(training: Training) -> list[str]:
             f"Score on {training.n_held_out} held-out objects ({training.held_out}): "
             f"{training.before:.3f} before, {training.after:.3f} after: {verdict}."
         )
+        if math.isfinite(training.interval[0]):
+            low, high = training.interval
+            over = f"{training.n_units} {training.unit}"
+            lines.append(f"95 % interval of the difference: {low:+.3f} to {high:+.3f} (bootstrap over {over}).")
     elif not math.isnan(training.after):
         lines.append(f"Score on the images that were held out: {training.after:.3f}.")
     elif training.parent:
         lines.append("Too little was annotated to hold anything out: look at the result yourself.")
-    return [*lines, f"Saved in {training.folder}."]
+    return [*lines, *training.notes, f"Saved in {training.folder}."]
 
 
 def _as_dict(training: Training, n_images: int) -> dict[str, object]:
@@ -162,6 +184,7 @@ def _as_dict(training: Training, n_images: int) -> dict[str, object]:
         "loss": None if last is None else last.loss,
         "before": training.before,
         "after": training.after,
+        "interval": training.interval if math.isfinite(training.interval[0]) else None,
         "accepted": training.accepted,
         "held_out": training.held_out,
         "n_held_out": training.n_held_out,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -10,10 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_unet.app.requests import Training
+from napari_unet.app import commands
+from napari_unet.app.requests import FineTuneRequest, Training
 from napari_unet.cli.train import _describe
+from napari_unet.core.base.options import TrainOptions
+from napari_unet.core.base.progress import silent
 from napari_unet.core.io import write_image, write_labels
 from napari_unet.core.store.spec import read_spec
+from napari_unet.core.store.training_set import Sample
 from napari_unet.core.synthetic import nuclei_2d
 
 if TYPE_CHECKING:
@@ -58,6 +63,30 @@ def test_train_when_from_a_model_then_the_new_one_names_its_parent(
     assert read_spec(out).parent == "tiny"
     assert ran.json["parent"] == "tiny"
     assert f"Saved in {out}" in ran.out
+
+
+def test_train_when_from_a_version_then_it_starts_from_the_base_with_the_labels_from_before(
+    run: Callable, data: Path, tiny_model: Path, tmp_path: Path, models_home: Path
+) -> None:
+    base = models_home / "models" / "base"
+    shutil.copytree(tiny_model, base)
+    before = nuclei_2d(seed=9, shape=(64, 64), n=5)
+    request = FineTuneRequest(
+        base,
+        samples=(Sample(before.image, before.labels, None, "before"),),
+        options=TrainOptions(budget="2steps"),
+        keep_worse=True,
+    )
+    commands.fine_tune(request, silent, lambda: False)
+
+    ran = run("train", data, "--out", tmp_path / "new", "--from", "base-ft-1", "--budget", "2steps")
+
+    assert ran.code == 0, ran.err
+    assert "It starts from 'base', with 1 more image of the versions of 'base-ft-1'." in ran.err
+    spec = read_spec(tmp_path / "new")
+    assert (spec.parent, spec.training["lineage"]) == ("base-ft-1", ["base", "base-ft-1"])
+    assert set(spec.data) == {"before", "n0", "n1", "n2"}
+    assert "Lineage: base -> base-ft-1" in run("models", "show", "base-ft-1").out
 
 
 def test_train_when_started_from_a_model_then_the_new_one_has_no_parent_but_other_weights(
