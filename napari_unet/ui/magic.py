@@ -10,20 +10,18 @@ import numpy as np
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.ui import view
-from napari_unet.ui.layers import channel_axis, transform_of
+from napari_unet.ui.layers import channel_axis
+from napari_unet.ui.magic_overlay import StrokeOverlay
 
 if TYPE_CHECKING:
-    from napari.layers import Labels, Points
+    from napari.layers import Labels
     from napari.viewer import Viewer
     from numpy.typing import NDArray
 
     from napari_unet.ui.frame import Frame
 
-STROKES = "U-Net strokes"
-PLUS, MINUS = "#33dd55", "#ff3355"
 LEFT, RIGHT = 1, 2
 SLIP_PX = 4.0  # on the screen; a hand that clicks moves as far
-DOT_PX = (7, 7)  # on the screen
 
 
 @dataclass
@@ -36,10 +34,13 @@ class Drawn:
         This is the object; otherwise none is here.
     points : list of (axes of the labels layer,) float, voxels
         At least one.
+    pixels : list of (x, y)
+        The same on the canvas.
     """
 
     is_plus: bool
     points: list[NDArray[np.float64]] = field(default_factory=list)
+    pixels: list[tuple[float, float]] = field(default_factory=list)
 
 
 class MagicPen:
@@ -58,6 +59,7 @@ class MagicPen:
         self._labels: Labels | None = None
         self._mode = ""
         self._strokes: list[Drawn] = []
+        self._overlay: StrokeOverlay | None = None
 
     @property
     def is_on(self) -> bool:
@@ -86,6 +88,8 @@ class MagicPen:
         labels.mode = "pan_zoom"  # the brush rests
         labels.mouse_pan = labels.mouse_zoom = False
         self._viewer.mouse_drag_callbacks.append(self._on_drag)
+        canvas = view.canvas_of(self._viewer)
+        self._overlay = None if canvas is None else StrokeOverlay(canvas)
 
     def stop(self) -> None:
         """Let the mouse do what it did before; what was drawn is kept."""
@@ -100,9 +104,10 @@ class MagicPen:
     def clear(self) -> None:
         """Take away what was drawn."""
         self._strokes.clear()
-        layer = view.named(self._viewer, STROKES)
-        if layer is not None and len(layer.data):
-            view.clear_drawing(layer)
+        if self._overlay is not None:
+            self._overlay.hide()
+            self._overlay.deleteLater()
+            self._overlay = None
 
     def strokes(self, labels: Labels, frame: Frame, *, is_plus: bool) -> list[NDArray[np.float64]]:
         """Give the strokes of one kind, in voxels of a frame of the labels.
@@ -141,27 +146,13 @@ class MagicPen:
             yield
 
     def _take(self, stroke: Drawn, labels: Labels, event: Any) -> None:
-        point = view.voxel_at(self._viewer, labels, event.position)
-        line = point[None]
-        if stroke.points:  # so that a fast hand draws a line, not dots
-            n = int(np.ceil(np.abs(point - stroke.points[-1]).max()))
-            line = np.linspace(stroke.points[-1], point, max(n, 1) + 1)[1:]
-        stroke.points.append(point)
-        layer = self._layer(labels)
-        layer.current_face_color = PLUS if stroke.is_plus else MINUS
-        layer.add(line)
-        layer.selected_data = set()
+        stroke.points.append(view.voxel_at(self._viewer, labels, event.position))
+        stroke.pixels.append((float(event.pos[0]), float(event.pos[1])))
+        self._show()
 
-    def _layer(self, labels: Labels) -> Points:
-        """Find or make the layer that shows strokes; the labels stay active."""
-        layer = view.named(self._viewer, STROKES)
-        if layer is None:
-            grid = transform_of(labels, list(range(labels.ndim)))
-            layer = self._viewer.add_points(
-                None, ndim=labels.ndim, name=STROKES, size=1, border_width=0, canvas_size_limits=DOT_PX, **grid
-            )
-            self._viewer.layers.selection.active = labels
-        return layer
+    def _show(self) -> None:
+        if self._overlay is not None:
+            self._overlay.show_lines([(stroke.is_plus, stroke.pixels) for stroke in self._strokes])
 
 
 class MagicKey:

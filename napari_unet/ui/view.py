@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels, Layer, Points, Shapes
     from napari.viewer import Viewer
     from numpy.typing import NDArray
+    from qtpy.QtWidgets import QWidget
 
 Box = tuple[slice, ...]
 
@@ -229,3 +230,10 @@ def step_to(viewer: Viewer, layer: Labels, axis: int, at: int) -> None:
     of_viewer = axis + viewer.dims.ndim - layer.ndim
     if of_viewer not in viewer.dims.displayed:
         viewer.dims.set_point(of_viewer, layer.data_to_world(voxel)[axis])
+
+
+def canvas_of(viewer: Viewer) -> QWidget | None:
+    """Give the widget that napari draws on, to draw over it; None where napari has no window or has moved it."""
+    window = getattr(viewer.window, "_qt_viewer", None)  # there is no public way to it
+    canvas: QWidget | None = getattr(getattr(window, "canvas", None), "native", None)
+    return canvas
