@@ -13,9 +13,15 @@ from napari_unet.core.base.lazy import is_lazy, read
 if TYPE_CHECKING:
     from napari_unet.app.annotations import Labels
 
+WORKED_ON: dict[np.dtype[Any], np.dtype[Any]] = {
+    np.dtype(bool): np.dtype(np.uint8),
+    np.dtype(np.uint64): np.dtype(np.int64),
+}
+"""What numbers are taken as: numpy compares unsigned ones of 64 bit with others as fractions, which are not exact."""
 
-def own_labels(data: Any, shape: tuple[int, ...], name: str) -> Labels:
-    """Check labels that another tool made, and bring them into memory.
+
+def own_labels(data: Any, shape: tuple[int, ...], name: str) -> Any:
+    """Check labels that another tool made.
 
     Parameters
     ----------
@@ -29,8 +35,8 @@ def own_labels(data: Any, shape: tuple[int, ...], name: str) -> Labels:
     Returns
     -------
     integer array
-        `data` itself where it can be worked on: in memory, writable, in this machine's byte order. Else a copy: a file
-        stays as it is.
+        `data` itself where it can be painted: in memory, or stored and open for writing, in this machine's byte order.
+        Else a copy in memory.
 
     Raises
     ------
@@ -59,6 +65,12 @@ def own_labels(data: Any, shape: tuple[int, ...], name: str) -> Labels:
         )
     if high > np.iinfo(np.int64).max:
         raise UserError(f"'{name}' has an object {high}: the number is too large.", "Number the objects anew.")
-    wanted = np.dtype({"b": np.uint8, "u": np.int64 if kind.itemsize == 8 else kind}.get(kind.kind, kind))
-    is_usable = array.flags.writeable and wanted.isnative and wanted == array.dtype
-    return array if is_usable and array is data else np.array(array, wanted.newbyteorder("="))
+    wanted = WORKED_ON.get(kind.newbyteorder("="), kind.newbyteorder("="))
+    return data if _can_paint(data) and kind == wanted else np.array(array, wanted)
+
+
+def _can_paint(data: Any) -> bool:
+    if isinstance(data, np.ndarray):
+        return bool(data.flags.writeable)
+    is_dask = hasattr(data, "__dask_graph__")  # it can be written into, but nobody sees it
+    return hasattr(data, "__setitem__") and not is_dask and not getattr(data, "read_only", False)

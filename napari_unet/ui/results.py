@@ -182,7 +182,7 @@ class Results(QObject):
     def adopt(self, labels: Labels) -> Link:
         """Take a labels layer that the user or another tool made, as if it had been predicted: to be reviewed.
 
-        What is stored, or cannot be painted, is copied to a layer of its own; the file stays as it is.
+        What cannot be painted is copied to a layer of its own.
 
         Raises
         ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -61,27 +62,36 @@ def test_labels_when_of_any_kind_with_huge_and_gappy_numbers_then_they_are_revie
     assert again.result.corrections.accepted == {high}
 
 
-@pytest.mark.parametrize("kind", ["zarr", "dask", "memory map", "read-only"])
-def test_labels_when_stored_then_a_copy_in_memory_is_taken_and_the_file_stays(kind: str, tmp_path: Path):
-    data, _, _ = drawn("uint16")
-    np.save(tmp_path / "labels.npy", data)
+def stored(kind: str, data: np.ndarray, folder: Path) -> Any:
+    """Store labels in one of the ways in which napari shows them."""
+    np.save(folder / "labels.npy", data)
+    zarr.save_array(folder / "labels.zarr", data)
     read_only = data.copy()
     read_only.flags.writeable = False
-    stored = {
-        "zarr": lambda: zarr.create_array(store={}, data=data),
+    return {
+        "numpy": lambda: data,
+        "zarr": lambda: zarr.open_array(folder / "labels.zarr", mode="r+"),
+        "memory map": lambda: np.load(folder / "labels.npy", mmap_mode="r+"),
+        "zarr, read only": lambda: zarr.open_array(folder / "labels.zarr", mode="r"),
+        "memory map, read only": lambda: np.load(folder / "labels.npy", mmap_mode="r"),
+        "numpy, read only": lambda: read_only,
         "dask": lambda: da.from_array(data),
-        "memory map": lambda: np.load(tmp_path / "labels.npy", mmap_mode="r+"),
-        "read-only": lambda: read_only,
     }[kind]()
-    taken = own_labels(stored, SHAPE, "mine")
+
+
+@pytest.mark.parametrize("kind", ["numpy", "zarr", "memory map"])
+def test_labels_when_they_can_be_painted_then_they_are_taken_as_they_are(kind: str, tmp_path: Path):
+    data = stored(kind, drawn("int64")[0], tmp_path)
+    assert own_labels(data, SHAPE, "mine") is data
+
+
+@pytest.mark.parametrize("kind", ["zarr, read only", "memory map, read only", "numpy, read only", "dask"])
+def test_labels_when_they_cannot_be_painted_then_a_copy_is_taken(kind: str, tmp_path: Path):
+    data = stored(kind, drawn("uint16")[0], tmp_path)
+    taken = own_labels(data, SHAPE, "mine")
     taken[0, 0] = 9
     assert type(taken) is np.ndarray
-    assert np.asarray(stored)[0, 0] == 0
-
-
-def test_labels_when_in_memory_then_they_are_taken_as_they_are():
-    data, _, _ = drawn("int64")
-    assert own_labels(data, SHAPE, "mine") is data
+    assert np.asarray(data)[0, 0] == 0
 
 
 @pytest.mark.parametrize(

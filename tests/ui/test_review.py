@@ -298,7 +298,7 @@ def test_own_labels_when_another_tool_made_them_then_they_are_predicted_until_ac
     assert not told.errors
 
 
-def test_own_labels_when_they_are_stored_then_a_copy_on_the_image_s_grid_is_reviewed(
+def test_own_labels_when_they_cannot_be_painted_then_a_copy_on_the_image_s_grid_is_reviewed(
     viewer: Viewer, blobs: str, dock: UNetWidget, told: Told
 ) -> None:
     viewer.add_image(squares(), scale=(0.5, 0.5), units=("um", "um"))
