@@ -280,6 +280,24 @@ def _clear_unfinished(newest: ModelEntry, samples: Sequence[Entry]) -> None:
             training_set.drop(folder)
 
 
+def delete(name: str) -> None:
+    """Delete one of the user's models; ask before.
+
+    What it learnt from goes too where another model's training set has all of it; otherwise the labels stay, and teach
+    the next version of its lineage.
+
+    Raises
+    ------
+    UserError
+        When it is bundled or not there.
+    """
+    library.delete_model(name)
+    own = training_set.read_set(set_folder(name))[0]
+    others = [training_set.read_set(set_folder(entry.name))[0] for entry in library.list_models()]
+    if any(training_set.holds_all(one, own) for one in others):
+        training_set.drop(set_folder(name))
+
+
 def rename(name: str, new: str) -> Path:
     """Rename one of the user's models, its training set, and what the models that came from it say of it.
 

@@ -172,7 +172,7 @@ class ModelsTab(QWidget):
         if name is None or not self._asked(f"Delete the model '{name}' for good?"):
             return
         with messages.told():
-            library.delete_model(name)
+            lineage.delete(name)
             self.refresh()
 
     def _asked(self, question: str) -> bool:

@@ -16,6 +16,7 @@ from napari_unet.ui.live_box import LiveBox
 from napari_unet.ui.new_model import SCRATCH, NewModel, TrainingHooks
 from napari_unet.ui.outcome import describe_outcome
 from napari_unet.ui.patch_preview import PatchPreview
+from napari_unet.ui.resume_bar import ResumeBar
 from napari_unet.ui.training_set_box import TrainingSetBox
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class TrainTab(QWidget):
         hooks = TrainingHooks(self.options.value, self._begin, self._on_row, self._started, self._say)
         self.new = NewModel(workspace, results, session, hooks)
         self.live = LiveBox(workspace, results, session, hooks)
+        self.resume = ResumeBar(session, hooks, self.live)
         self._look = QTimer(self)
         self._look.setSingleShot(True)
         self._look.setInterval(LOOK_AFTER_MS)
@@ -105,7 +107,8 @@ class TrainTab(QWidget):
         layout.addLayout(ends)
         layout.addWidget(self.outcome)
         layout.addWidget(self.gained)
-        layout.addWidget(folding("Training set", self.samples))
+        self.taught = folding("Training set", self.samples)
+        layout.addWidget(self.taught)
         layout.addWidget(self.how)
         layout.addWidget(folding("New model", self.new))
         layout.addStretch(1)
@@ -120,7 +123,7 @@ class TrainTab(QWidget):
             self.sources.setText(str(error))
 
     def _on_looked(self, found: Review) -> None:
-        self.sources.setText(f"Learns from: {found.summary.text}.")
+        self.sources.setText(f"Learns from: {found.summary.text}. {self.samples.said}".rstrip())
         self.warnings.setText("\n".join(f"\u2022 {p.text} {p.hint}" for p in found.problems))
         self.warnings.setVisible(bool(found.problems))
 

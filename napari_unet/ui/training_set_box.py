@@ -100,14 +100,21 @@ class TrainingSetBox(QWidget):
         found = training_set.newest(lineage.entries_of(chain))
         self._entries = {one.key: one for one in sorted(found, key=lambda one: one.record.name)}
 
+    @property
+    def said(self) -> str:
+        """Say in a line what the next training learns from besides the open labels; empty where there is nothing."""
+        return f"From before: {self._counted()}." if self._entries else ""
+
+    def _counted(self) -> str:
+        used = [one for one in self._entries.values() if not one.record.left_out and not one.problem]
+        n_cells = sum(max(0, one.record.cells) for one in used)
+        return f"{len(used)} image{'s' * (len(used) != 1)} with {n_cells} cells"
+
     def _summary(self) -> str:
         if not self._entries:
             return NONE
-        used = [one for one in self._entries.values() if not one.record.left_out and not one.problem]
-        n_cells = sum(max(0, one.record.cells) for one in used)
-        text = f"{len(used)} image{'s' * (len(used) != 1)} with {n_cells} cells"
         n_out = sum(one.record.left_out for one in self._entries.values())
-        text += f", {n_out} left out." if n_out else "."
+        text = f"{self._counted()}, {n_out} left out." if n_out else f"{self._counted()}."
         problems = [f"'{one.record.name}': {one.problem}" for one in self._entries.values() if one.problem]
         return "\n".join([text, *(f"\u2022 {problem} The others are used." for problem in problems)])
 

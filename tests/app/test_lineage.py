@@ -178,6 +178,14 @@ def test_rename_when_versions_came_from_a_model_then_they_still_know_it(grow):
     assert names("base-ft-2") == ["origin", "monday", "base-ft-2"]
 
 
+@pytest.mark.parametrize(("samples", "stays"), [((0,), False), ((0, 1), True)])
+def test_delete_when_no_other_version_has_the_samples_then_they_stay(grow, samples, stays):
+    grow("base-ft-1", "base", (0,))
+    grow("base-ft-2", "base", samples)
+    lineage.delete("base-ft-2")
+    assert lineage.set_folder("base-ft-2").exists() == stays
+
+
 def test_rename_when_a_training_set_has_the_name_then_it_is_refused_before_anything_moves(grow):
     grow("base-ft-1", "base")
     keep(lineage.set_folder("taken"), "base", [kept(0)])

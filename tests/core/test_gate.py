@@ -77,6 +77,20 @@ def test_rival_when_too_little_is_new_then_all_judges_and_that_is_said(taught, t
     assert found.n_held_out == 10 + n_new
 
 
+@pytest.mark.parametrize(("edge", "is_fair"), [(48, True), (12, False)])
+def test_rival_when_labels_are_classes_then_a_tenth_of_the_voxels_has_to_be_new(trainer, edge, is_fair):
+    from napari_unet.core.store.models import initial_model
+    from tests.core.phantoms import tiny_spec
+
+    model = initial_model(tiny_spec(target="semantic", classes=("a",), object_size=None))
+    trainer(model)
+    sample = replace(blobs(), labels=(blobs().labels > 0).astype(np.int32))
+    annotated = np.zeros(sample.labels.shape, np.uint8)
+    annotated[:edge, :edge] = 1
+    found = fine_tune(model, [sample], QUICK, rival=model, fresh=[replace(sample, annotated=annotated)])
+    assert ("new since" in found.held_out) == is_fair
+
+
 def test_result_when_judged_then_it_has_an_interval_and_what_was_lost(taught, trainer):
     model, sample = taught
     trainer(broken(model))

@@ -32,6 +32,9 @@ BLIND = 0.05
 FEWEST_NEW = 10
 """Objects annotated since the model in use was trained; with fewer it is judged on all."""
 
+SHARE_NEW = 0.1
+"""The same for classes, as a share of the annotated voxels."""
+
 
 @dataclass(frozen=True)
 class FineTuneResult:
@@ -150,7 +153,7 @@ def _hold_out(samples: Sequence[Sample], fresh: Sequence[Sample] | None, *, sema
     """Hold out what the rival does not know either, where there is enough of it."""
     if fresh is None:
         return split(samples, semantic=semantic)
-    if semantic or sum(count_objects(sample) for sample in fresh) >= FEWEST_NEW:
+    if _is_enough(samples, fresh, semantic=semantic):
         chosen = split(fresh, semantic=semantic)
         folds = tuple(replace(fold, train=_without(samples, fold.held_out)) for fold in chosen.folds)
         if folds and all(fold.train for fold in folds):
@@ -159,6 +162,18 @@ def _hold_out(samples: Sequence[Sample], fresh: Sequence[Sample] | None, *, sema
     return (
         replace(chosen, words=f"{chosen.words}, of which the old model had learnt a part") if chosen.folds else chosen
     )
+
+
+def _is_enough(samples: Sequence[Sample], fresh: Sequence[Sample], *, semantic: bool) -> bool:
+    """Tell whether what is new can judge alone: so many objects, or of classes such a share of the voxels."""
+    if not semantic:
+        return sum(count_objects(sample) for sample in fresh) >= FEWEST_NEW
+    new, known = (sum(_n_known(one) for one in some) for some in (fresh, samples))
+    return new >= SHARE_NEW * known > 0
+
+
+def _n_known(sample: Sample) -> int:
+    return sample.labels.size if sample.annotated is None else int(np.count_nonzero(sample.annotated))
 
 
 def _without(samples: Sequence[Sample], held: Sequence[Sample]) -> tuple[Sample, ...]:
