@@ -132,7 +132,7 @@ class MagicPen:
         labels = self._labels
         if labels is None or event.button not in (LEFT, RIGHT):
             return
-        is_plus = event.button == LEFT and not {"Shift", "Alt"} & {str(one) for one in event.modifiers}
+        is_plus = event.button == LEFT and not any(key in event.modifiers for key in ("Shift", "Alt"))
         stroke, begun, is_click = Drawn(is_plus), np.array(event.pos, dtype=float), True
         self._strokes.append(stroke)
         self._take(stroke, labels, event)
