@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import shutil
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.app import library, lineage, training_set
+from napari_unet.app import library, lineage, training_set, unfinished
 from napari_unet.app.asking import Asker
 from napari_unet.app.gathering import Taught, gather
 from napari_unet.app.glimpses import Glimpses
-from napari_unet.app.lesson import prepare_lesson
+from napari_unet.app.lesson import prepare_lesson, resumed_lesson, saved
 from napari_unet.app.requests import (
     FineTuneRequest,
     KeptOutput,
@@ -35,7 +34,7 @@ from napari_unet.core.store.spec import SPEC_FILE, WEIGHTS_FILE, check_can_segme
 
 if TYPE_CHECKING:
     from napari_unet.app.job import Stop
-    from napari_unet.core.base.options import SegmentOptions
+    from napari_unet.core.base.options import SegmentOptions, TrainOptions
     from napari_unet.core.pipeline.train import TrainResult
     from napari_unet.core.store.models import Model
     from napari_unet.core.store.training_set import Sample
@@ -142,24 +141,30 @@ def fine_tune(request: FineTuneRequest, report: Report, stop: Stop) -> Training:
     _check_free(request.out_folder)
     model = load_cached(request.model)
     check_can_segment(model.spec)
-    lesson = prepare_lesson(request, semantic=model.spec.target == "semantic", report=report)
+    semantic = model.spec.target == "semantic"
+    learning = request.resume
+    if learning is not None:
+        lesson = resumed_lesson(request, learning, semantic=semantic)
+    else:
+        lesson = prepare_lesson(request, semantic=semantic, report=report)
+        learning = lineage.set_folder(library.next_name(request.model.name)) if request.out_folder is None else None
     base = load_cached(lesson.chain[0].folder)
-    name = library.next_name(request.model.name) if request.out_folder is None else request.out_folder.name
-    learning = lineage.set_folder(name) if request.out_folder is None else None
+    name = (learning or request.out_folder or request.model).name
     try:
-        if learning is not None:
+        if learning is not None and request.resume is None:
             report(Progress(0, 1, "saving what it learns from"))
             training_set.keep(learning, request.model.name, lesson.gathered.kept)
-        found = run(
-            base,
-            lesson.gathered.samples,
-            request.options,
-            report,
-            stop,
-            None if learning is None else learning / "checkpoint",
-            rival=model,
-            fresh=lesson.fresh,
-        )
+        with _noted(learning, "fine-tune", request.options, model=str(request.model)):
+            found = run(
+                base,
+                lesson.gathered.samples,
+                request.options,
+                report,
+                stop,
+                None if learning is None else learning / unfinished.CHECKPOINT,
+                rival=model,
+                fresh=lesson.fresh,
+            )
     except (Cancelled, UserError) as error:
         _discard(learning, error)
         raise
@@ -168,9 +173,10 @@ def fine_tune(request: FineTuneRequest, report: Report, stop: Stop) -> Training:
     if found.accepted or request.keep_worse:
         spec = lineage.described(found.candidate.spec, lesson.chain, ends)
         folder = _save(replace(found.candidate, spec=spec), name, request.out_folder)
-    _drop_checkpoint(learning)
-    if learning is not None and folder is not None:
-        _settle(learning, folder.name, request.model.name)
+    if learning is not None:
+        unfinished.finished(learning)
+        if folder is not None:
+            _settle(learning, folder.name, request.model.name)
     return Training(
         name=name if folder is None else folder.name,
         folder=folder,
@@ -196,6 +202,15 @@ def _discard(learning: Path | None, error: Exception) -> None:
         training_set.drop(learning)
 
 
+def _noted(
+    learning: Path | None, kind: unfinished.Kind, options: TrainOptions, *, model: str = "", title: str = ""
+) -> AbstractContextManager[None]:
+    """Write down what is trained, so that it can be gone on with."""
+    if learning is None:
+        return nullcontext()
+    return unfinished.begun(unfinished.Unfinished(learning, kind, model, title, options))
+
+
 def _settle(learning: Path, name: str, parent: str) -> None:
     """Give the training set the name of its model, and clear old versions away."""
     if learning.name != name:
@@ -216,17 +231,23 @@ def train(request: TrainRequest, report: Report, stop: Stop) -> Training:
 
     _check_free(request.out_folder)
     start = None if request.start is None else load_cached(request.start)
-    samples = _samples(request)
-    name = library.free_name(request.title) if request.out_folder is None else request.out_folder.name
-    learning = _keep_samples(name, samples, report) if request.out_folder is None else None
-    checkpoint = request.checkpoint or (None if learning is None else learning / "checkpoint")
+    learning = request.resume
+    if learning is not None:
+        name, samples = learning.name, tuple(one.sample for one in saved(learning) if one.sample is not None)
+    else:
+        samples = _samples(request)
+        name = library.free_name(request.title) if request.out_folder is None else request.out_folder.name
+        learning = _keep_samples(name, samples, report) if request.out_folder is None else None
+    checkpoint = request.checkpoint or (None if learning is None else learning / unfinished.CHECKPOINT)
     try:
-        model, found = train_new(samples, request.options, name, report, stop, checkpoint, start=start)
+        with _noted(learning, "new", request.options, model=str(request.start or ""), title=request.title):
+            model, found = train_new(samples, request.options, name, report, stop, checkpoint, start=start)
     except (Cancelled, UserError) as error:
         _discard(learning, error)
         raise
     folder = _save(_titled(model, request.title), name, request.out_folder)
-    _drop_checkpoint(learning)
+    if learning is not None:
+        unfinished.finished(learning)
     return _new(folder, found)
 
 
@@ -270,12 +291,6 @@ def _keep_samples(name: str, samples: tuple[Sample, ...], report: Report, parent
     folder = lineage.set_folder(name)
     training_set.keep(folder, parent, gather([Taught(sample) for sample in samples], ()).kept)
     return folder
-
-
-def _drop_checkpoint(learning: Path | None) -> None:
-    """Remove the checkpoint of a training that has ended well; after a crash it stays."""
-    if learning is not None:
-        shutil.rmtree(learning / "checkpoint", ignore_errors=True)
 
 
 def _check_free(out_folder: Path | None) -> None:

@@ -9,11 +9,13 @@ from napari_unet.app import lineage, training_set
 from napari_unet.app.gathering import Gathered, Taught, gather, new_since
 from napari_unet.app.requests import HeldOut
 from napari_unet.app.teaching import to_samples, with_unique_names
+from napari_unet.app.training_set import Kept
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.progress import Progress, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from napari_unet.app.library import ModelEntry
     from napari_unet.app.requests import FineTuneRequest
@@ -80,6 +82,26 @@ def prepare_lesson(request: FineTuneRequest, *, semantic: bool, report: Report) 
     own = training_set.read_set(lineage.set_folder(chain[-1].name))[0] if is_own else []
     fresh = new_since(gathered, own, semantic=semantic) if own else None
     return Lesson(chain, gathered, fresh)
+
+
+def resumed_lesson(request: FineTuneRequest, folder: Path, *, semantic: bool) -> Lesson:
+    """Give what an interrupted training started from and learns from, as it was saved when it began.
+
+    Raises
+    ------
+    UserError
+        When a sample cannot be read.
+    """
+    chain = lineage.trace(request.model)
+    gathered = Gathered(saved(folder))
+    own = training_set.read_set(lineage.set_folder(chain[-1].name))[0] if lineage.is_in_library(chain[-1]) else []
+    return Lesson(chain, gathered, new_since(gathered, own, semantic=semantic) if own else None)
+
+
+def saved(folder: Path) -> tuple[Kept, ...]:
+    """Read a training set as it will be kept."""
+    entries = training_set.read_set(folder)[0]
+    return tuple(Kept(e.record, None if e.record.left_out else e.load(), e, is_changed=False) for e in entries)
 
 
 def _taught(request: FineTuneRequest) -> list[Taught]:

@@ -14,6 +14,7 @@ from napari_unet.app.lesson import prepare_lesson
 from napari_unet.app.live_updates import LabelUpdate, compare
 from napari_unet.app.requests import FineTuneRequest, KeptOutput, Training
 from napari_unet.app.teaching import to_samples
+from napari_unet.app.unfinished import CHECKPOINT, Unfinished, begun
 from napari_unet.core.base.errors import Cancelled, Interrupted, UserError
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.base.progress import Progress, Report
@@ -108,8 +109,10 @@ def learn_live(request: LiveRequest, report: Report, stop: Stop) -> Training:
             training_set.keep(learning, request.model.name, lesson.gathered.kept)
         return news
 
+    noted = Unfinished(learning, "live", str(request.model), options=request.options)
     try:
-        found = live(model, watch, request.options, report, stop, screen.show, learning / "checkpoint")
+        with begun(noted):
+            found = live(model, watch, request.options, report, stop, screen.show, learning / CHECKPOINT)
         # Where too few corrections came late, or they speak against it, all that is known decides, as after Fine-tune.
         training = _kept(found, asked(), report) if found.is_better else commands.fine_tune(asked(), report, _go_on)
     except Interrupted:

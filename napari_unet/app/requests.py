@@ -162,6 +162,8 @@ class FineTuneRequest:
         Where the new model is saved; None is the library, under the next free name.
     keep_worse : bool
         Save the new model even where it scored lower than the old one.
+    resume : Path or None
+        The training set of a fine-tuning that was interrupted (`app.unfinished`); it holds all that is learnt from.
     """
 
     model: Path
@@ -170,6 +172,7 @@ class FineTuneRequest:
     options: TrainOptions = field(default_factory=TrainOptions)
     out_folder: Path | None = None
     keep_worse: bool = False
+    resume: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +192,8 @@ class TrainRequest:
     start : Path or None
         Folder of a model whose weights the training starts from, such as a pre-trained one; None starts from random
         weights.
+    resume : Path or None
+        The training set of a training that was interrupted (`app.unfinished`); it holds all that is learnt from.
     """
 
     snapshots: tuple[Snapshot, ...] = ()
@@ -198,6 +203,7 @@ class TrainRequest:
     out_folder: Path | None = None
     checkpoint: Path | None = None
     start: Path | None = None
+    resume: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)

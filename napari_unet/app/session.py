@@ -26,6 +26,7 @@ from napari_unet.core.base.errors import UserError
 if TYPE_CHECKING:
     from napari_unet.app.annotations import Box, Corrections, Labels, Mask, ObjectState
     from napari_unet.app.live_inbox import Inbox
+    from napari_unet.app.unfinished import Unfinished
     from napari_unet.core.base.image import Image
     from napari_unet.core.base.options import SegmentOptions, TrainOptions
 
@@ -427,6 +428,24 @@ class Session:
         if on_payload is not None:
             job.produced.connect(on_payload)
         return self.jobs.start(commands.train, request, job, on_done=self._on_trained)
+
+    def resume(self, one: Unfinished, *, on_payload: Callable[[object], None] | None = None) -> Job[Training]:
+        """Go on with a fine-tuning or a new model that was interrupted, on what was saved when it began.
+
+        Raises
+        ------
+        UserError
+            When the model that it starts from is gone, or another job has the device.
+        """
+        start = library.find_model(one.model) if one.model else None
+        job: Job[Training] = Job(f"Go on with '{one.title or one.folder.name}'", background=True)
+        if on_payload is not None:
+            job.produced.connect(on_payload)
+        if one.kind == "new" or start is None:
+            asked = TrainRequest(options=one.options, title=one.title, start=start, resume=one.folder)
+            return self.jobs.start(commands.train, asked, job, on_done=self._on_trained)
+        request = FineTuneRequest(start, options=one.options, resume=one.folder)
+        return self.jobs.start(commands.fine_tune, request, job, on_done=self._on_trained)
 
     def teachers(self, labels: Mapping[str, Labels]) -> tuple[Snapshot, ...]:
         """Copy what all open results teach.

@@ -80,7 +80,7 @@ class UNetWidget(QWidget):
         ):
             self.tabs.addTab(_scrolled(tab), title)
         layout = QVBoxLayout(self)
-        for widget in (self.device, self.model, self.job, self.restore_bar):
+        for widget in (self.device, self.model, self.job, self.restore_bar, self.train.resume):
             layout.addWidget(widget)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.autosave)
@@ -115,6 +115,7 @@ class UNetWidget(QWidget):
         """Load torch in the background once the window has been drawn."""
         super().showEvent(event)
         QTimer.singleShot(DEVICE_AFTER_MS, self.device.start)
+        QTimer.singleShot(DEVICE_AFTER_MS, self.train.resume.look_once)
 
     def _on_model(self, name: str) -> None:
         self.model.setText(f"Model: {name or 'none yet'}")

@@ -16,6 +16,7 @@ from napari_unet.ui.live_box import LiveBox
 from napari_unet.ui.new_model import SCRATCH, NewModel, TrainingHooks
 from napari_unet.ui.outcome import describe_outcome
 from napari_unet.ui.patch_preview import PatchPreview
+from napari_unet.ui.resume_bar import ResumeBar
 from napari_unet.ui.training_set_box import TrainingSetBox
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class TrainTab(QWidget):
         hooks = TrainingHooks(self.options.value, self._begin, self._on_row, self._started, self._say)
         self.new = NewModel(workspace, results, session, hooks)
         self.live = LiveBox(workspace, results, session, hooks)
+        self.resume = ResumeBar(session, hooks, self.live)
         self._look = QTimer(self)
         self._look.setSingleShot(True)
         self._look.setInterval(LOOK_AFTER_MS)

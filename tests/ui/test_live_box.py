@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QMessageBox
 
-from napari_unet.app import commands, library, live
+from napari_unet.app import commands, library, live, unfinished
 from napari_unet.app.live_session import NAME
 from napari_unet.app.live_updates import compare
 from napari_unet.core.base.errors import UserError
@@ -45,10 +45,14 @@ def learned(monkeypatch: pytest.MonkeyPatch) -> list[live.LiveRequest]:
             prediction = live_label(right)[look.box]
             shown = live.Shown(number, 3, look.key, compare(snapshot, prediction, look.box))
             report(live.Progress(0, 0, "learning", shown))
-        return commands.Training("blobs", None, "blobs", False, 0.5, 0.4, 12, "regions", (), True)
+        return learnt()
 
     monkeypatch.setattr(live, "learn_live", learn)
     return asked
+
+
+def learnt() -> commands.Training:
+    return commands.Training("blobs", None, "blobs", False, 0.5, 0.4, 12, "regions", (), True)
 
 
 def live_label(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
@@ -151,6 +155,45 @@ def test_live_when_the_dock_is_closed_then_the_job_ends_and_may_be_gone_on_with(
     dock.shut_down()
     assert not job.is_running
     assert job.is_left
+
+
+@pytest.mark.parametrize("kind", ["live", "fine-tune"])
+def test_resume_when_a_training_was_interrupted_then_the_dock_offers_to_go_on(
+    segmented: UNetWidget, learned: list[live.LiveRequest], qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    dock, bar, resumed = segmented, segmented.train.resume, []
+    bar.look()
+    assert bar.isHidden()
+    folder = library.training_sets_folder() / "blobs-ft-1"
+    with unfinished.begun(unfinished.Unfinished(folder, kind, str(library.find_model("blobs")))):
+        pass
+    monkeypatch.setattr(commands, "fine_tune", lambda request, *_: (resumed.append(request), learnt())[1])
+    bar.look()
+    assert not bar.isHidden()
+    assert "'blobs' was interrupted" in bar.said.text() or "from the model 'blobs'" in bar.said.text()
+    bar.go_on.click()
+    assert bar.isHidden()
+    if kind == "live":
+        wait_shown(dock, qtbot)
+        dock.train.stop.click()
+    wait_idle(dock, qtbot)
+    assert (learned[0].folder if kind == "live" else resumed[0].resume) == folder
+
+
+def test_resume_when_it_is_not_wanted_then_it_is_forgotten_after_a_question(
+    dock: UNetWidget, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = library.training_sets_folder() / "blobs-ft-1"
+    with unfinished.begun(unfinished.Unfinished(folder, "new", title="my cells")):
+        pass
+    bar, answers = dock.train.resume, iter([QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes])
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: next(answers))
+    bar.look()
+    bar.forget.click()
+    assert folder.is_dir()
+    bar.forget.click()
+    assert not folder.exists()
+    assert bar.isHidden()
 
 
 def test_live_when_nothing_is_replaced_then_a_correction_is_learnt_and_shown(
