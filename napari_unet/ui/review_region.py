@@ -89,7 +89,8 @@ class Suggesting:
     def _draw(self, labels: Labels, box: view.Box) -> None:
         """Draw a region in place of the one suggested before; rectangles of the user stay."""
         _check_layer(self._viewer, labels)
-        shapes: Any = self._drawings.start(labels, REGIONS, "pan_zoom")
+        found = view.named(self._viewer, REGIONS)
+        shapes: Any = self._drawings.start(labels, REGIONS, "pan_zoom") if found is None else found
         old = [i for i, data in enumerate(shapes.data) if any(_same(data, one) for one in self._drawn)]
         if old:
             shapes.selected_data = set(old)
@@ -97,7 +98,8 @@ class Suggesting:
         self._drawn = rectangles(self._viewer, labels, shapes, box)
         shapes.add_rectangles(self._drawn, face_color="transparent", edge_color=EDGE)
         shapes.selected_data = set()
-        self._viewer.layers.selection.active = labels
+        if self._viewer.layers.selection.active is not labels:  # to change it takes napari long
+            self._viewer.layers.selection.active = labels
 
     def _on_closing(self, link: Link) -> None:
         self._earlier.pop(link.key, None)
