@@ -41,6 +41,7 @@ def trainer(monkeypatch):
             return TrainResult(Model(model.spec, result.weights), (Row(1, 0.5, None, 0.1),), stopped, None, 1, 0.1)
 
         monkeypatch.setattr(module, "train", fake)
+        monkeypatch.setattr(module, "rehearse", lambda *args, **kwargs: [])
         monkeypatch.setattr(module, "tune", lambda model, *_: model)
         return calls
 
@@ -173,13 +174,13 @@ def test_fine_tune_when_dim_cells_are_deleted_then_the_next_prediction_has_fewer
 def test_fine_tune_when_weights_are_asked_for_then_every_training_gets_them(taught, trainer, monkeypatch):
     model, _ = taught
     trainer(model)
-    asked, usual = [], module.prepare
+    asked, usual = [], module.prepare_all
 
-    def prepare(sample, spec, *, weighting):
+    def prepare_all(samples, spec, *, weighting):
         asked.append(weighting)
-        return usual(sample, spec, weighting=weighting)
+        return usual(samples, spec, weighting=weighting)
 
-    monkeypatch.setattr(module, "prepare", prepare)
+    monkeypatch.setattr(module, "prepare_all", prepare_all)
     fine_tune(model, SAMPLES[:2], replace(QUICK, weighting="border"))
     assert set(asked) == {"border"}
 

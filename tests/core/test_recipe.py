@@ -16,20 +16,24 @@ CONFIG = NetConfig()
 
 
 @pytest.mark.parametrize(
-    ("n_cells", "trainable", "is_blind", "learned", "steps"),
+    ("n_cells", "trainable", "facts", "learned", "steps"),
     [
-        (3, "auto", False, "head", 100),
-        (FEW_CELLS, "auto", False, "all", 300),
-        (3, "all", False, "all", 300),
-        (1000, "head", True, "head", 100),
-        (3, "auto", True, "all", 150),
+        (3, "auto", {}, "all", 100),
+        (FEW_CELLS, "auto", {}, "all", 300),
+        (3, "auto", {"can_rehearse": False}, "head", 100),
+        (FEW_CELLS, "auto", {"can_rehearse": False}, "all", 300),
+        (3, "all", {"can_rehearse": False}, "all", 100),
+        (3, "auto", {"can_rehearse": False, "is_blind": True}, "all", 300),
+        (1000, "head", {"is_blind": True}, "head", 100),
     ],
 )
-def test_fine_tune_when_cells_are_few_then_only_norms_and_head_learn(n_cells, trainable, is_blind, learned, steps):
+def test_fine_tune_when_cells_are_few_then_learning_is_short_and_without_rehearsal_only_head(
+    n_cells, trainable, facts, learned, steps
+):
     options = TrainOptions(trainable=trainable)
-    stage = choose_stage(options, n_cells, is_blind=is_blind)
+    stage = choose_stage(options, n_cells, **{"is_blind": False, **facts})
     recipe = fine_tune_recipe(options, CONFIG, "microscopy", stage)
-    assert (recipe.trainable, recipe.steps) == (learned, steps)
+    assert (recipe.trainable, recipe.steps, recipe.rehearsal > 0) == (learned, steps, learned == "all")
     assert recipe.freeze_norm
 
 

@@ -134,7 +134,7 @@ class TrainOptions:
     trainable: str = _choice(
         "auto",
         "Layers that learn",
-        "head: norms and the last layer (safe with few cells); all: the whole network.",
+        "head: norms and the last layer only; all: the whole network, which rehearses what it knew.",
         choices=("auto", "head", "all"),
         advanced=True,
     )

@@ -17,6 +17,7 @@ from napari_unet.core.pipeline.compare import UNCOMPARED, Comparison, Judged, co
 from napari_unet.core.pipeline.evaluate import score
 from napari_unet.core.pipeline.prepare import prepare_all
 from napari_unet.core.pipeline.recipe import Augment, Recipe, choose_stage, fine_tune_recipe
+from napari_unet.core.pipeline.rehearsal import can_rehearse, rehearse
 from napari_unet.core.pipeline.split import Split, count_objects, split
 from napari_unet.core.pipeline.train import Rate, Row, Stop, TrainResult, never, train
 from napari_unet.core.pipeline.tune import tune
@@ -215,7 +216,8 @@ def adapt(
 def _recipe(model: Model, samples: Sequence[Sample], options: TrainOptions, stage: str = "auto") -> Recipe:
     n_cells = sum(count_objects(sample) for sample in samples)
     if stage == "auto":
-        stage = choose_stage(options, n_cells, is_blind=score(model, samples) < BLIND)
+        blind = score(model, samples) < BLIND
+        stage = choose_stage(options, n_cells, is_blind=blind, can_rehearse=can_rehearse(model))
     return fine_tune_recipe(options, model.net_config, augment_for(model), stage)
 
 
@@ -280,6 +282,7 @@ def _learn(
     watch: Rate | None = None,
 ) -> TrainResult:
     prepared = prepare_all(samples, model.spec, weighting=weighting)
+    prepared += rehearse(model, prepared, recipe.rehearsal, device=recipe.device)
     return train(model, prepared, recipe, watch=watch, report=report, stop=stop, checkpoint=checkpoint)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_unet.core.pipeline.prepare import Prepared
 
 FEW_CELLS = 60
-"""Below so many cells only norms and the head learn: with fewer, training all layers has destroyed models."""
+"""Below so many cells a short training is enough, and a longer one forgets more than it learns."""
 
 Augment = str | tuple[SpatialRecipe, IntensityRecipe]
 
@@ -55,6 +55,8 @@ class Recipe:
         The longest gradient; longer ones are shortened.
     ema : float
         Decay of the running mean of the weights, which is what is kept.
+    rehearsal : float
+        Share of the patches that show what the model knew before.
     check_every : int
         Steps between two validations.
     patience : int
@@ -81,13 +83,14 @@ class Recipe:
     seed: int = 0
     precision: str = "auto"
     device: str = "auto"
+    rehearsal: float = 0.0
     check_every: int = 100
     patience: int = 8
 
 
 @dataclass(frozen=True)
 class Stage:
-    """How much of a model learns, and for how long.
+    """How long a model learns, and how carefully.
 
     Parameters
     ----------
@@ -98,23 +101,26 @@ class Stage:
         Of AdamW.
     ema : float
         Decay of the running mean of the weights.
+    rehearsal : float
+        Share of the patches that show what the model knew before, see ``rehearsal.rehearse``.
     """
 
     trainable: str
     steps: int
     learning_rate: float
     ema: float
+    rehearsal: float
 
 
 STAGES = {
-    "quick": Stage("head", 100, 3e-3, 0.98),
-    "blind": Stage("all", 150, 1e-3, 0.98),
-    "full": Stage("all", 300, 5e-4, 0.99),
+    "head": Stage("head", 100, 3e-3, 0.98, 0.0),
+    "quick": Stage("all", 100, 1e-3, 0.98, 0.25),
+    "full": Stage("all", 300, 7e-4, 0.99, 0.25),
 }
 """How a model learns from corrections; see `choose_stage`."""
 
 
-def choose_stage(options: TrainOptions, n_cells: int, *, is_blind: bool) -> str:
+def choose_stage(options: TrainOptions, n_cells: int, *, is_blind: bool, can_rehearse: bool = True) -> str:
     """Choose the stage.
 
     Parameters
@@ -125,17 +131,21 @@ def choose_stage(options: TrainOptions, n_cells: int, *, is_blind: bool) -> str:
         Annotated objects.
     is_blind : bool
         The model finds next to nothing of what is annotated.
+    can_rehearse : bool
+        Images can be generated for this model.
 
     Notes
     -----
-    Few cells: norms and head; from `FEW_CELLS` on all layers, longer, with smaller steps. A model that is blind for
-    these images has nothing to lose: its features do not fit, so all layers learn, however few the cells.
+    All layers learn: with rehearsal that is as safe as norms and head alone, and adapts better to other kinds of images
+    (benchmark `few_cells`). Without rehearsal all layers have destroyed models from few cells; then only norms and head
+    learn below `FEW_CELLS`. A model that is blind for these images learns longer, however few the cells.
     """
     if options.trainable == "head":
-        return "quick"
-    if is_blind:
-        return "blind"
-    return "quick" if options.trainable == "auto" and n_cells < FEW_CELLS else "full"
+        return "head"
+    is_few = n_cells < FEW_CELLS and not is_blind
+    if is_few and options.trainable == "auto" and not can_rehearse:
+        return "head"
+    return "quick" if is_few else "full"
 
 
 def fine_tune_recipe(options: TrainOptions, config: NetConfig, augment: Augment, stage: str) -> Recipe:
@@ -175,6 +185,7 @@ def fine_tune_recipe(options: TrainOptions, config: NetConfig, augment: Augment,
         seed=options.seed,
         precision=options.precision,
         device=options.device,
+        rehearsal=chosen.rehearsal,
         check_every=25,
         patience=5,
     )

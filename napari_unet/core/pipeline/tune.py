@@ -10,14 +10,16 @@ import numpy as np
 
 from napari_unet.core.base.progress import Progress, Report, silent
 from napari_unet.core.pipeline.evaluate import predict_samples, score_kept
+from napari_unet.core.pipeline.split import count_objects
 from napari_unet.core.store.models import Model
 
 if TYPE_CHECKING:
     from napari_unet.core.store.training_set import Sample
     from napari_unet.core.targets import DecodeSettings
 
-MUST_GAIN = 0.01
-"""Settings are changed only for more than this: the annotations are few, and small gains are chance."""
+MUST_GAIN, FEW_GAIN = 0.01, 0.3
+"""Settings are changed only for more than this: the annotations are few, and small gains are chance. The second is
+divided by the number of objects."""
 
 
 def tune(model: Model, samples: Sequence[Sample], report: Report = silent) -> Model:
@@ -54,7 +56,9 @@ def tune(model: Model, samples: Sequence[Sample], report: Report = silent) -> Mo
     now = int(np.argmin([_distance(settings, model.decode) for settings in grid]))
     own = score_kept(model, kept)
     # Settings off the grid may be worse than the nearest ones on it, or better than all of it.
-    if smooth[best] <= min(smooth[now], own) + MUST_GAIN or scores[best] < own:
+    n_objects = sum(count_objects(sample) for sample in samples)
+    margin = max(MUST_GAIN, FEW_GAIN / max(1, n_objects)) if model.spec.target == "instances" else MUST_GAIN
+    if smooth[best] <= min(smooth[now], own) + margin or scores[best] < own:
         return model
     return Model(replace(model.spec, decode=grid[best].to_dict()), model.weights)
 

@@ -1,0 +1,93 @@
+"""Rehearse what a model knew: generated images, with its own answers as the truth, among what it learns from.
+
+References
+----------
+A. Robins: Catastrophic Forgetting, Rehearsal and Pseudorehearsal. Connection Science 1995,
+doi:10.1080/09540099550039318.
+Z. Li, D. Hoiem: Learning without Forgetting (the old model's answers as targets). ECCV 2016, arXiv:1606.09282.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from napari_unet.core.base.device import choose_device
+from napari_unet.core.base.tiles import round_up
+from napari_unet.core.pipeline.prepare import Prepared, prepare
+from napari_unet.core.pipeline.sampler import cut
+from napari_unet.core.store.training_set import Sample
+from napari_unet.core.synthetic.mri import mri_classes
+from napari_unet.core.synthetic.nuclei import nuclei_2d, nuclei_3d
+
+if TYPE_CHECKING:
+    from napari_unet.core.store.models import Model
+
+N_IMAGES = 4
+
+
+def can_rehearse(model: Model) -> bool:
+    """Tell whether images can be generated for a model: they are gray."""
+    return model.spec.colour != "exact" or model.spec.channels == 1
+
+
+def rehearse(model: Model, samples: Sequence[Prepared], share: float, *, device: str = "auto") -> list[Prepared]:
+    """Make images of what a model may know, with what it says of them as the truth.
+
+    Parameters
+    ----------
+    model : Model
+        Whose answers are kept.
+    samples : sequence of Prepared
+        What will be learned besides; their weights set that of the rehearsal.
+    share : float, 0..1
+        Of all patches of the training.
+    device : str
+        As in ``TrainOptions``.
+
+    Returns
+    -------
+    list of Prepared
+        Empty without a share, and where `can_rehearse` says no.
+    """
+    if not share or not can_rehearse(model):
+        return []
+    each = share / (1 - share) * sum(sample.weight for sample in samples) / N_IMAGES
+    place = torch.device(choose_device(device).name)
+    network = model.build().to(place)
+    return [
+        _answered(model, network, prepare(_generate(model, seed), model.spec, weight=each)) for seed in range(N_IMAGES)
+    ]
+
+
+def _answered(model: Model, network: nn.Module, image: Prepared) -> Prepared:
+    """Put the answers of a network in the place of the truth."""
+    shape = image.image.shape[1:]
+    size = tuple(round_up(n, m) for n, m in zip(shape, model.net_config.multiple(), strict=True))
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        logits = network(cut(image.image, [0] * len(size), size, mirror=True)[None].float().to(device))[0].cpu()
+    answers = _answers(model, logits[(slice(None), *(slice(0, n) for n in shape))].clone())
+    return replace(image, target=torch.cat((answers, torch.ones(2, *shape))).half())
+
+
+def _generate(model: Model, seed: int) -> Sample:
+    if model.spec.dims == 2:
+        made = nuclei_2d(seed, (256, 256), 40)
+    else:
+        made = mri_classes(seed) if model.spec.target == "semantic" else nuclei_3d(seed, (24, 96, 96), 20)
+    # The labels only give the size of the objects, and the middles of patches.
+    return Sample(made.image, made.labels.astype(np.int32), None, "generated")
+
+
+def _answers(model: Model, logits: Tensor) -> Tensor:
+    """Turn logits into what would be learned from them, in the order of `Prepared`."""
+    if not model.target.vectors:
+        return logits.argmax(0, keepdim=True).float()
+    dims = model.spec.dims
+    return torch.cat((logits[-dims:], logits[:1].sigmoid(), logits[1:2].clamp(0, 1)))
