@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from napari_unet.app.priority import let_waiting_threads_sleep
 from napari_unet.core.base.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,9 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         Exit status, 0 when all went well.
     """
-    # Must stand in the environment before torch is loaded. Waiting threads that spin make torch several times slower
-    # as soon as another program, or the window, needs one of the cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    let_waiting_threads_sleep()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments:
         return _open_window() if has_display() else _refuse(NO_DISPLAY)

@@ -143,6 +143,9 @@ def _continued(rest: Labels, where: Box, pieces: Labels, now: Labels) -> dict[in
     outside[where] = 0
     both = (pieces > 0) & (now > 0) & (rest[where] == 0)
     crossing = unique_ids(now[both]) & unique_ids(outside)
+    if not crossing:
+        return {}
+    both &= np.isin(now, list(crossing))
     pairs, overlaps = np.unique(np.stack([pieces[both], now[both]]).astype(np.int64), axis=1, return_counts=True)
     sizes = dict(zip(*(part.tolist() for part in np.unique(pieces, return_counts=True)), strict=True))
     found: dict[int, int] = {}

@@ -74,6 +74,14 @@ def limit_torch_threads() -> int:
     return threads
 
 
+def let_waiting_threads_sleep() -> None:
+    """Keep torch's threads from spinning while they wait: as soon as something else needs a core, that costs most.
+
+    Must be called before torch is loaded, by whoever loads it first; what the user has set stays.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 SELDOM = 1_000_000
 """Collections of the middle generation between two of everything: none, for as long as a job takes."""
 

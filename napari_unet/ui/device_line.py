@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
 from napari_unet.app.errors import describe_error
+from napari_unet.app.priority import let_waiting_threads_sleep
 from napari_unet.ui.qt import Signal
 
 WAITING = "Device: loading torch..."
@@ -51,6 +52,7 @@ class DeviceLine(QLabel):
             self._thread.join(seconds)
 
     def _ask(self) -> None:
+        let_waiting_threads_sleep()
         try:
             from napari_unet.core.base.device import choose_device, warm_up
 

@@ -31,6 +31,15 @@ def test_lower_priority_when_called_in_a_thread_then_only_that_thread_changes():
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
+def test_waiting_threads_when_the_user_has_said_nothing_then_they_sleep(monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    priority.let_waiting_threads_sleep()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    priority.let_waiting_threads_sleep()
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
 @on_linux
 def test_in_thread_when_a_save_runs_then_the_window_goes_before_it():
     seen: Queue[int] = Queue()
