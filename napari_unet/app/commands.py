@@ -197,8 +197,8 @@ def fine_tune(request: FineTuneRequest, report: Report, stop: Stop) -> Training:
 
 
 def _discard(learning: Path | None, error: Exception) -> None:
-    """Leave nothing of a training that was discarded; one whose window was closed is gone on with."""
-    if learning is not None and not isinstance(error, Interrupted):
+    """Leave nothing of a training that was discarded; one whose window was closed, or that runs in another, stays."""
+    if learning is not None and not isinstance(error, Interrupted) and not unfinished.runs_elsewhere(learning):
         training_set.drop(learning)
 
 

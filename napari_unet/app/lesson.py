@@ -75,7 +75,7 @@ def prepare_lesson(request: FineTuneRequest, *, semantic: bool, report: Report) 
     chain = lineage.trace(request.model)
     is_own = lineage.is_in_library(chain[-1])  # a namesake elsewhere has another training set
     # A model in a folder of its own shall not depend on what was tried in the dock and came to nothing.
-    entries = lineage.entries_of(chain, with_unfinished=request.out_folder is None) if is_own else []
+    entries = lineage.entries_of(chain, with_tried=request.out_folder is None) if is_own else []
     gathered = gather(taught, entries, semantic=semantic)
     if not gathered.samples:
         raise UserError("There is nothing to learn from yet.", "Accept or correct some objects, or finish a region.")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_unet.app import library, training_set
 from napari_unet.app.library import ModelEntry
+from napari_unet.app.unfinished import NOTE
 from napari_unet.core.base.errors import ReadError, UserError
 from napari_unet.core.base.files import write_atomic
 from napari_unet.core.store.spec import SPEC_FILE, ModelSpec, read_spec
@@ -133,24 +134,24 @@ def set_folder(name: str) -> Path:
     return library.training_sets_folder() / name
 
 
-def sets_of(chain: Sequence[ModelEntry], *, with_unfinished: bool = True) -> list[Path]:
+def sets_of(chain: Sequence[ModelEntry], *, with_tried: bool = True) -> list[Path]:
     """Give the training sets of a lineage, the oldest first.
 
     Parameters
     ----------
     chain : sequence of ModelEntry
         From `trace`.
-    with_unfinished : bool
+    with_tried : bool
         Also those of trainings from one of its models that brought none: it scored lower, or never ended.
     """
     folders = [set_folder(entry.name) for entry in chain]
-    if not with_unfinished:
+    if not with_tried:
         return folders
     parents = {entry.name for entry in chain}
-    return [*folders, *(folder for folder, parent in unfinished() if parent in parents)]
+    return [*folders, *(folder for folder, parent in without_model() if parent in parents)]
 
 
-def unfinished() -> list[tuple[Path, str]]:
+def without_model() -> list[tuple[Path, str]]:
     """List the training sets without a model, with the model whose training began them; the oldest first."""
     root = library.training_sets_folder()
     models = {entry.name.lower() for entry in library.list_models()}
@@ -163,9 +164,9 @@ def unfinished() -> list[tuple[Path, str]]:
     return [(path, parent) for path, parent in found if parent]
 
 
-def entries_of(chain: Sequence[ModelEntry], *, with_unfinished: bool = True) -> list[Entry]:
+def entries_of(chain: Sequence[ModelEntry], *, with_tried: bool = True) -> list[Entry]:
     """List all samples of a lineage as `sets_of` gives them; one image may be in many sets."""
-    folders = sets_of(chain, with_unfinished=with_unfinished)
+    folders = sets_of(chain, with_tried=with_tried)
     return [entry for folder in folders for entry in training_set.read_set(folder)[0]]
 
 
@@ -272,10 +273,13 @@ def tidy(name: str, in_use: Sequence[str] = (), *, at_most: int = KEPT_VERSIONS)
 
 
 def _clear_unfinished(newest: ModelEntry, samples: Sequence[Entry]) -> None:
-    """Remove sets of trainings that brought no model, once a newer version has learnt from all of them."""
+    """Remove sets of trainings that brought no model, once a newer version has learnt from all of them.
+
+    One that was interrupted, and can be gone on with, stays.
+    """
     before = ancestors(newest.spec)
-    for folder, parent in unfinished():
-        is_old = time.time() - folder.stat().st_mtime > A_DAY
+    for folder, parent in without_model():
+        is_old = time.time() - folder.stat().st_mtime > A_DAY and not (folder / NOTE).exists()
         if parent in before and is_old and training_set.holds_all(samples, training_set.read_set(folder)[0]):
             training_set.drop(folder)
 
@@ -318,7 +322,7 @@ def rename(name: str, new: str) -> Path:
     library.keep_model(new)
     if old_set.is_dir():
         os.replace(old_set, set_folder(new))
-    for folder, parent in unfinished():
+    for folder, parent in without_model():
         if parent == name:
             training_set.write_set(folder, new, [one.record for one in training_set.read_set(folder)[0]])
     for entry in library.list_models():

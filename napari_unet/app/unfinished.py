@@ -74,6 +74,11 @@ def begun(one: Unfinished) -> Iterator[None]:
         lock.release()
 
 
+def runs_elsewhere(folder: Path) -> bool:
+    """Tell whether a window is at work on a training right now."""
+    return Lock(folder).is_held_by_another() is not None
+
+
 def finished(folder: Path) -> None:
     """Remove what only going on would need."""
     (folder / NOTE).unlink(missing_ok=True)
@@ -90,7 +95,7 @@ def find() -> list[Unfinished]:
     root = library.training_sets_folder()
     notes = [path for path in root.glob(f"*/{NOTE}") if path.parent.name[0] != "."] if root.is_dir() else []
     notes.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    found = [_read(path) for path in notes if Lock(path.parent).is_held_by_another() is None]
+    found = [_read(path) for path in notes if not runs_elsewhere(path.parent)]
     return [one for one in found if one is not None]
 
 

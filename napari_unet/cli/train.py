@@ -144,7 +144,7 @@ def _lineage(job: TrainRequest | FineTuneRequest) -> str:
     chain = () if isinstance(job, TrainRequest) else lineage.trace(job.model)
     if len(chain) < 2:
         return ""
-    found = newest(lineage.entries_of(chain, with_unfinished=False))
+    found = newest(lineage.entries_of(chain, with_tried=False))
     n = sum(not entry.record.left_out for entry in found)
     return (
         f" It starts from '{chain[0].name}', with {n} more image{'s' * (n != 1)} of the versions of '{chain[-1].name}'."

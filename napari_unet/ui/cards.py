@@ -70,7 +70,8 @@ def facts(entry: ModelEntry) -> dict[str, str]:
 
 def _row(version: Version) -> str:
     """Write a version as two lines of a narrow table: its name, and how it became what it is."""
-    what = [date_words(version.date), size_words(version.n_bytes)]
+    made = "came with the plugin" if version.entry.bundled else date_words(version.date)
+    what = [made, size_words(version.n_bytes)]
     if version.n_cells is not None:
         what.insert(0, f"{version.n_cells} cells")
     if version.scores is not None:

@@ -142,3 +142,4 @@ class GainedBox(QWidget):
             with suppress(ValueError):
                 self._viewer.layers.remove(layer)
         self._hidden = [one for one in self._hidden if one is not link.labels]
+        self._say_state()

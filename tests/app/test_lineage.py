@@ -10,6 +10,7 @@ import pytest
 
 from napari_unet.app import library, lineage
 from napari_unet.app.training_set import Kept, Record, image_sha256, keep, leave_out, read_set
+from napari_unet.app.unfinished import NOTE
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.image import Image
 from napari_unet.core.store.spec import SPEC_FILE
@@ -159,13 +160,15 @@ def test_tidy_when_another_lineage_is_full_then_it_is_left_alone(grow, models_ho
 
 def test_tidy_when_a_training_that_brought_no_model_is_old_then_its_samples_go_once_they_are_learnt(grow):
     grow("base-ft-1", "base")
-    for name, seed in (("base-ft-2", 0), ("base-ft-3", 1), ("base-ft-4", 0)):
+    for name, seed in (("old", 0), ("unlearnt", 1), ("new", 0), ("interrupted", 0)):
         keep(lineage.set_folder(name), "base-ft-1", [kept(seed)])
-        if name != "base-ft-4":
+        if name == "interrupted":
+            (lineage.set_folder(name) / NOTE).touch()
+        if name != "new":
             os.utime(lineage.set_folder(name), (0, 0))
     lineage.tidy(grow("base-ft-5", "base-ft-1", (0,), day=5))
     there = sorted(path.name for path in library.training_sets_folder().iterdir())
-    assert there == ["base-ft-1", "base-ft-3", "base-ft-4", "base-ft-5"]
+    assert there == ["base-ft-1", "base-ft-5", "interrupted", "new", "unlearnt"]
 
 
 def test_rename_when_versions_came_from_a_model_then_they_still_know_it(grow):

@@ -85,6 +85,16 @@ def test_fine_tune_when_discarded_or_refused_then_there_is_nothing_to_go_on_with
     assert not find()
 
 
+def test_fine_tune_when_it_runs_in_another_window_then_that_one_loses_nothing(tiny):
+    request = FineTuneRequest(tiny, (snapshot(),), options=OPTIONS)
+    with pytest.raises(Interrupted):
+        commands.fine_tune(request, breaking_off, lambda: False)
+    (found,) = find()
+    with begun(found), pytest.raises(UserError, match="Another window"):
+        commands.fine_tune(replace(request, resume=found.folder), silent, lambda: False)
+    assert find() == [found]
+
+
 def some(folder):
     return Unfinished(folder, "fine-tune", "tiny", options=OPTIONS)
 

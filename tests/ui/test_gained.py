@@ -119,6 +119,7 @@ def test_gained_when_the_labels_are_removed_then_their_layers_go_too(viewer: Vie
     trained.train.gained.switch.click()
     viewer.layers.remove(trained.results.need().labels)
     assert [layer.name for layer in viewer.layers] == ["squares"]
+    assert not trained.train.gained.switch.isChecked()
 
 
 def test_gained_when_the_image_has_time_and_scale_then_cells_lie_on_their_place(
