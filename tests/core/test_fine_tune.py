@@ -41,7 +41,7 @@ def trainer(monkeypatch):
             return TrainResult(Model(model.spec, result.weights), (Row(1, 0.5, None, 0.1),), stopped, None, 1, 0.1)
 
         monkeypatch.setattr(module, "train", fake)
-        monkeypatch.setattr(module, "rehearse", lambda *args, **kwargs: [])
+        monkeypatch.setattr(module, "recall", lambda *args, **kwargs: [])
         monkeypatch.setattr(module, "tune", lambda model, *_: model)
         return calls
 

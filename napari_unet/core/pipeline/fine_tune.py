@@ -17,13 +17,14 @@ from napari_unet.core.pipeline.compare import UNCOMPARED, Comparison, Judged, co
 from napari_unet.core.pipeline.evaluate import score
 from napari_unet.core.pipeline.prepare import prepare_all
 from napari_unet.core.pipeline.recipe import Augment, Recipe, choose_stage, fine_tune_recipe
-from napari_unet.core.pipeline.rehearsal import can_rehearse, rehearse
+from napari_unet.core.pipeline.rehearsal import can_rehearse, recall, rehearse
 from napari_unet.core.pipeline.split import Split, count_objects, split
 from napari_unet.core.pipeline.train import Rate, Row, Stop, TrainResult, never, train
 from napari_unet.core.pipeline.tune import tune
 from napari_unet.core.store.models import Model
 
 if TYPE_CHECKING:
+    from napari_unet.core.pipeline.prepare import Prepared
     from napari_unet.core.store.training_set import Sample
 
 
@@ -129,7 +130,8 @@ def fine_tune(
     if recipe.seconds is not None:
         recipe = replace(recipe, seconds=recipe.seconds / n_runs)
     parts = [within(report, 0.98 * index / n_runs, 0.98 * (index + 1) / n_runs) for index in range(n_runs)]
-    learn = partial(_learn, model, recipe=recipe, weighting=options.weighting, stop=stop)
+    memories = _memories(model, recipe)
+    learn = partial(_learn, model, recipe=recipe, weighting=options.weighting, memories=memories, stop=stop)
     found, cut_short = _judge(rival, chosen, learn, parts)
     # Stopped while it was judged: what that fold has learned is what there is to keep.
     result = cut_short or learn(samples, report=parts[-1], checkpoint=checkpoint)
@@ -209,8 +211,12 @@ def adapt(
         See ``recipe.choose_stage``.
     """
     recipe = _recipe(model, samples, options, stage)
-    learned = _learn(model, samples, recipe=recipe, weighting=options.weighting, report=report, stop=stop)
-    return tune(learned.model, samples)
+    learn = partial(_learn, model, recipe=recipe, weighting=options.weighting, memories=_memories(model, recipe))
+    return tune(learn(samples, report=report, stop=stop).model, samples)
+
+
+def _memories(model: Model, recipe: Recipe) -> list[Prepared]:
+    return recall(model, device=recipe.device) if recipe.rehearsal else []
 
 
 def _recipe(model: Model, samples: Sequence[Sample], options: TrainOptions, stage: str = "auto") -> Recipe:
@@ -276,13 +282,14 @@ def _learn(
     *,
     recipe: Recipe,
     weighting: str,
+    memories: Sequence[Prepared],
     report: Report,
     stop: Stop,
     checkpoint: Path | None = None,
     watch: Rate | None = None,
 ) -> TrainResult:
     prepared = prepare_all(samples, model.spec, weighting=weighting)
-    prepared += rehearse(model, prepared, recipe.rehearsal, device=recipe.device)
+    prepared = rehearse(prepared, memories, recipe.rehearsal)
     return train(model, prepared, recipe, watch=watch, report=report, stop=stop, checkpoint=checkpoint)
 
 

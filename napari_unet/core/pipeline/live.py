@@ -21,7 +21,8 @@ from napari_unet.core.pipeline.checkpoint import load_mean
 from napari_unet.core.pipeline.instant import refit
 from napari_unet.core.pipeline.late import LateJudge, late_objects, late_part
 from napari_unet.core.pipeline.prepare import Prepared, planes, prepare_all
-from napari_unet.core.pipeline.recipe import Recipe, fine_tune_recipe
+from napari_unet.core.pipeline.recipe import Recipe, choose_stage, fine_tune_recipe
+from napari_unet.core.pipeline.rehearsal import can_rehearse, recall, rehearse
 from napari_unet.core.pipeline.split import count_objects
 from napari_unet.core.pipeline.train import Row, Stop, TrainResult, never, train
 from napari_unet.core.pipeline.tune import tune
@@ -174,7 +175,7 @@ class _Learning:
     ) -> None:
         self.model, self.watch, self.options = model, watch, options
         self.report, self.stop, self.publish = report, stop, publish
-        stage = "full" if options.trainable == "all" else "quick"
+        stage = choose_stage(options, 0, is_blind=False, can_rehearse=can_rehearse(model))
         usual = fine_tune_recipe(options, model.net_config, gate.augment_for(model), stage)
         self.recipe = _endless(usual)
         self.steps_each = usual.steps or STEPS_EACH
@@ -183,6 +184,7 @@ class _Learning:
         self.samples: dict[str, Sample] = {}
         self.shown: Model | None = None
         self._prepared: dict[str, list[Prepared]] = {}
+        self._memories: list[Prepared] | None = None
         self._number = self._since_news = 0
         self._is_shown = False
         self._trouble = ""
@@ -265,8 +267,11 @@ class _Learning:
         return [_twice(one, part, ids) for one, part in zip(made, parts, strict=True)]
 
     def prepared(self) -> list[Prepared]:
-        """Give all that there is to learn from."""
-        return [one for parts in self._prepared.values() for one in parts if len(one.known)]
+        """Give all that there is to learn from, and what is rehearsed beside it."""
+        learned = [one for parts in self._prepared.values() for one in parts if len(one.known)]
+        if self._memories is None:
+            self._memories = recall(self.model, device=self.recipe.device) if self.recipe.rehearsal else []
+        return rehearse(learned, self._memories, self.recipe.rehearsal)
 
     # ------------------------------------------------------------ what is said
 

@@ -36,33 +36,33 @@ def can_rehearse(model: Model) -> bool:
     return model.spec.colour != "exact" or model.spec.channels == 1
 
 
-def rehearse(model: Model, samples: Sequence[Prepared], share: float, *, device: str = "auto") -> list[Prepared]:
+def recall(model: Model, *, device: str = "auto") -> list[Prepared]:
     """Make images of what a model may know, with what it says of them as the truth.
 
     Parameters
     ----------
     model : Model
         Whose answers are kept.
-    samples : sequence of Prepared
-        What will be learned besides; their weights set that of the rehearsal.
-    share : float, 0..1
-        Of all patches of the training.
     device : str
         As in ``TrainOptions``.
 
     Returns
     -------
     list of Prepared
-        Empty without a share, and where `can_rehearse` says no.
+        Empty where `can_rehearse` says no.
     """
-    if not share or not can_rehearse(model):
+    if not can_rehearse(model):
         return []
-    each = share / (1 - share) * sum(sample.weight for sample in samples) / N_IMAGES
     place = torch.device(choose_device(device).name)
     network = model.build().to(place)
-    return [
-        _answered(model, network, prepare(_generate(model, seed), model.spec, weight=each)) for seed in range(N_IMAGES)
-    ]
+    images = [prepare(_generate(model, seed), model.spec) for seed in range(N_IMAGES)]
+    return [_answered(model, network, image) for image in images]
+
+
+def rehearse(samples: Sequence[Prepared], memories: Sequence[Prepared], share: float) -> list[Prepared]:
+    """Put what is remembered among what is learned, with a share of all patches of the training (0..1)."""
+    each = share / (1 - share) * sum(sample.weight for sample in samples) / max(1, len(memories))
+    return [*samples, *(replace(one, weight=each) for one in memories if each)]
 
 
 def _answered(model: Model, network: nn.Module, image: Prepared) -> Prepared:
