@@ -64,7 +64,7 @@ class Gathered:
     @property
     def samples(self) -> tuple[Sample, ...]:
         """Give what is learnt from."""
-        return tuple(one.sample for one in self.kept if one.sample is not None)
+        return tuple(one.sample for one in self.kept if one.sample is not None and not one.record.left_out)
 
 
 def gather(taught: Sequence[Taught], entries: Sequence[Entry], *, semantic: bool = False) -> Gathered:
@@ -89,12 +89,12 @@ def gather(taught: Sequence[Taught], entries: Sequence[Entry], *, semantic: bool
     for entry in sorted(_with_keys(entries, notes), key=lambda one: one.record.date):
         groups.setdefault(entry.key, []).append(entry)
     kept: dict[str, Kept] = {}
+    names: set[str] = set()
     for key, group in groups.items():
-        last = group[-1]
-        sample = None if last.record.left_out else _load(last, notes)
-        if sample is not None or last.record.left_out:
-            kept[key] = Kept(last.record, sample, last, is_changed=False)
-    names = {one.record.name for one in kept.values()}
+        found = _from_before(group[-1], names, notes)
+        if found is not None:
+            kept[key] = found
+            names.add(found.record.name)
     for one in taught:
         key = image_sha256(one.sample.image)
         before, group = kept.get(key), groups.get(key, [])
@@ -132,6 +132,18 @@ def _load(entry: Entry, notes: list[str]) -> Sample | None:
         if note not in notes:
             notes.append(note)
         return None
+
+
+def _from_before(entry: Entry, names: set[str], notes: list[str]) -> Kept | None:
+    """Take a sample over as it is, under another name where one of another image has it."""
+    name = _unique(entry.record.name, names)
+    if entry.record.left_out and name == entry.record.name:
+        return Kept(entry.record, None, entry, is_changed=False)
+    sample = _load(entry, notes)
+    if sample is None or name == entry.record.name:
+        return None if sample is None else Kept(entry.record, sample, entry, is_changed=False)
+    sample = replace(sample, name=name, image=replace(sample.image, name=name))
+    return Kept(replace(entry.record, name=name), sample, entry)
 
 
 def _older(one: Taught, before: Kept | None, group: Sequence[Entry], notes: list[str]) -> Sample | None:
@@ -251,7 +263,11 @@ def new_since(gathered: Gathered, entries: Sequence[Entry], *, semantic: bool = 
     found = []
     for one in gathered.kept:
         entry = learnt.get(one.record.image)
-        if one.sample is None or (entry is not None and not one.is_changed and entry.record.date == one.record.date):
+        if (
+            one.sample is None
+            or one.record.left_out
+            or (entry is not None and not one.is_changed and entry.record.date == one.record.date)
+        ):
             continue
         before = None if entry is None else _load(entry, notes)
         part = one.sample if before is None else new_part(one.sample, before, semantic=semantic)

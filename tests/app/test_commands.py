@@ -135,6 +135,10 @@ def test_fine_tune_when_it_ends_then_the_training_set_and_the_model_are_in_the_l
     assert [sample.name for sample in load_samples(models_home / "training_sets" / "tiny-ft-1")] == ["squares"]
     assert not (models_home / "training_sets" / "tiny-ft-1" / "checkpoint").exists()
     assert commands.fine_tune(request, silent, never).name == "tiny-ft-2"
+    again = FineTuneRequest(training.folder, (of_another_image(),), options=STEPS, keep_worse=True)
+    third = commands.fine_tune(again, silent, never)
+    assert third.parent == "tiny-ft-1"
+    assert "of which the old model had learnt a part" in third.held_out
 
 
 class Found:

@@ -173,6 +173,19 @@ def test_gather_when_a_file_is_damaged_then_the_rest_teaches_and_it_is_told(line
     assert "'cells'" in found.notes[0]
 
 
+@pytest.mark.parametrize("is_out", [False, True])
+def test_gather_when_two_sets_gave_a_name_to_different_images_then_both_are_kept(line, tmp_path, is_out):
+    line.round(Taught(sample((4, 4))))
+    other = gather([Taught(sample((4, 24), seed=1))], ())
+    keep(tmp_path / "other", "parent", other.kept)
+    line.folders.append(tmp_path / "other")
+    leave_out(line.folders, read_set(tmp_path / "other")[0][0].key, is_out)
+    found = line.round()
+    assert [one.record.name for one in found.kept] == ["cells", "cells-2"]
+    assert len(found.samples) == 2 - is_out
+    assert [objects(entry.load()) for entry in read_set(line.folders[-1])[0]] == [[(4, 4)], [(4, 24)]]
+
+
 def test_new_since_when_a_model_knows_a_part_then_only_the_rest_can_judge_it(line):
     line.round(Taught(sample((4, 4))), Taught(sample((4, 24), seed=1)))
     current = read_set(line.folders[-1])[0]
