@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import fastremap
 import numpy as np
 
 from napari_unet.app.annotations import Labels, Mask, unique_ids
+from napari_unet.app.shift import common_shift
 from napari_unet.app.summary import Summary, summary
 from napari_unet.app.teaching import KNOWN, UNKNOWN, Snapshot, to_samples
 from napari_unet.core.base.progress import Progress, Report
@@ -57,7 +58,19 @@ def review(snapshots: Sequence[Snapshot], report: Report, stop: Stop) -> Review:
         total += summary(snapshot.corrections, snapshot.labels)
         samples += to_samples(snapshot)
     semantic = any(snapshot.corrections.semantic for snapshot in snapshots)
-    return Review(total, find_problems(samples, total, semantic=semantic))
+    found = find_problems(samples, total, semantic=semantic)
+    return Review(total, (*found, *(problem for snapshot in snapshots for problem in _moved_layer(snapshot))))
+
+
+def _moved_layer(snapshot: Snapshot) -> Iterator[Problem]:
+    shift = common_shift(snapshot.corrections, snapshot.labels)
+    if shift is not None:
+        axes = snapshot.image.label_axes
+        words = ", ".join(f"{axis} {by:+.1f}" for axis, by in zip(axes, shift.voxels, strict=True) if abs(by) >= 0.5)
+        text = (
+            f"All {shift.n_objects} corrected objects of '{snapshot.name}' lie {words} voxels from what was predicted."
+        )
+        yield Problem(text, "Check that the labels lie on the image: a layer may have been moved.")
 
 
 def find_problems(samples: Sequence[Sample], counts: Summary, *, semantic: bool = False) -> tuple[Problem, ...]:
