@@ -36,7 +36,7 @@ TIP = (
     "Learn from each correction as you make it, and show in the picture what was learnt. What you accepted, edited or "
     "deleted is never touched. Press again to stop and keep it."
 )
-FIRST = "Correct or accept objects: it learns from them at once."
+FIRST = "correct or accept objects: it learns from them at once."
 STROKE = "the next one waits for the end of your stroke"
 REDO = "the next one waits: you have just taken a step back"
 
@@ -188,7 +188,8 @@ class LiveBox(QWidget):
 
     def _tell(self) -> None:
         text = self._words()
-        for label, shown in ((self.said, text), (self.line, f"Learning: {text}" if text else "")):
+        line = f"Learning: {text}" if text else ""
+        for label, shown in ((self.said, text[:1].upper() + text[1:]), (self.line, line)):
             if label.text() != shown:
                 label.setText(shown)
                 label.setVisible(bool(shown))

@@ -125,7 +125,12 @@ class TrainTab(QWidget):
     def _on_looked(self, found: Review) -> None:
         self.sources.setText(f"Learns from: {found.summary.text}. {self.samples.said}".rstrip())
         self.warnings.setText("\n".join(f"\u2022 {p.text} {p.hint}" for p in found.problems))
-        self.warnings.setVisible(bool(found.problems))
+        self._show_found()
+
+    def _show_found(self) -> None:
+        """Show what was found; while it learns from each correction that grows old at once."""
+        self.sources.setVisible(not self.live.is_learning)
+        self.warnings.setVisible(bool(self.warnings.text()) and not self.live.is_learning)
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Look at the corrections again whenever the tab is opened."""
@@ -155,6 +160,7 @@ class TrainTab(QWidget):
         self._on_model(self._session.model or "")
         if self._was_training and not is_training:
             self._on_changed()
+        self._show_found()
         self._was_training = is_training
 
     def _on_model(self, name: str) -> None:

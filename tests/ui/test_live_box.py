@@ -78,7 +78,8 @@ def test_live_when_switched_on_then_the_picture_follows_and_what_was_corrected_s
     dock.train.live.toggle.click()
     wait_shown(dock, qtbot)
     assert dock.train.live.line.text().startswith("Learning: learnt from 3 cells, model 1")
-    assert not dock.job.bar.isVisible()
+    assert dock.job.bar.isHidden()
+    assert dock.train.sources.isHidden()
     after = labels_of(dock).copy()
     np.testing.assert_array_equal(after == 1, before == 1)
     np.testing.assert_array_equal(after == 2, np.roll(before == 2, 1, axis=1))
@@ -89,6 +90,7 @@ def test_live_when_switched_on_then_the_picture_follows_and_what_was_corrected_s
     wait_idle(dock, qtbot)
     assert not dock.train.live.toggle.isChecked()
     assert not dock.train.live.line.text()
+    assert not dock.train.sources.isHidden()
     assert "You stopped it" in dock.train.outcome.text()
     assert [dock.session.history.undo() for _ in range(3)] == ["Paint", NAME, "Accept"]
     np.testing.assert_array_equal(labels_of(dock), before)
@@ -215,7 +217,7 @@ def test_live_when_nothing_is_replaced_then_a_correction_is_learnt_and_shown(
         where = np.nonzero(np.ones((6, 6)))
         layer.data_setitem((where[0] + 3, where[1] + left), number)
     qtbot.waitUntil(
-        lambda: "learnt from 2 cells" in dock.train.live.said.text() and dock.train.plot.n_rows > 0, timeout=LIMIT_MS
+        lambda: "Learnt from 2 cells" in dock.train.live.said.text() and dock.train.plot.n_rows > 0, timeout=LIMIT_MS
     )
     painted = labels_of(dock) == 1
     assert painted[3:9, 3:9].all()
