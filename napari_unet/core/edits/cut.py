@@ -62,7 +62,7 @@ def cut_by_shape(mask: NDArray[np.bool_], parts: int, voxel_size: Sequence[float
 
 def _join_weakest(basins: NDArray[np.int32], height: NDArray[np.float64], parts: int) -> NDArray[np.int32]:
     """Join neighbouring basins, those with the least drop from the lower peak to their saddle first."""
-    saddles = _saddles(basins, height)
+    saddles = find_saddles(basins, height)
     ids = [int(i) for i in np.unique(basins) if i]
     peak = dict(zip(ids, scipy.ndimage.maximum(height, basins, ids), strict=True)) if ids else {}
     member = np.arange(int(basins.max()) + 1)
@@ -77,7 +77,7 @@ def _join_weakest(basins: NDArray[np.int32], height: NDArray[np.float64], parts:
     return numbers[member][basins]
 
 
-def _saddles(basins: NDArray[np.int32], height: NDArray[np.float64]) -> dict[tuple[int, int], float]:
+def find_saddles(basins: NDArray[np.int32], height: NDArray[np.floating]) -> dict[tuple[int, int], float]:
     """Find the highest place on the border between each two basins."""
     saddles: dict[tuple[int, int], float] = {}
     for axis in range(basins.ndim):

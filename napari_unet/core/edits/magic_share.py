@@ -9,7 +9,7 @@ Representation 1990, doi:10.1016/1047-3203(90)90014-M.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,6 +20,9 @@ import skimage  # like scipy, its parts load when first used: the dock opens wit
 from numpy.typing import NDArray
 
 from napari_unet.core.base.tiles import bounding_box
+from napari_unet.core.edits.cut import find_saddles
+
+APART = 0.05  # of the lower of two peaks; what falls less between them is noise, not a boundary
 
 Voxel = tuple[int, ...]
 Height = Callable[[NDArray[np.bool_]], NDArray[np.floating]]
@@ -52,8 +55,9 @@ def share_out(
     """Give each voxel to one of the seeds, or to what is none of them.
 
     Each connected part is flooded on its own. A seed first claims the peak that is above it, so that it does not
-    matter where in an object one clicks. Where two seeds are below the same peak the network saw one object: then they
-    part where that is narrow, and where it is not narrow either, each voxel goes to the nearest seed.
+    matter where in an object one clicks. Where two seeds are below the same peak, or the map hardly falls between their
+    peaks, the network saw one object: then they part where that is narrow, and where it is not narrow either, each
+    voxel goes to the nearest seed.
 
     Parameters
     ----------
@@ -138,13 +142,25 @@ def _flood(
     claimed, leaders = _claim_peaks(values, markers, [one for one in there if one in climbing], nobody)
     low = -np.where(part, values, values[part].min())
     flooded: NDArray[np.int32] = skimage.segmentation.watershed(low, claimed, mask=part)  # type: ignore[no-untyped-call] # no types
-    for leader in set(leaders.values()):
-        members = [one for one, by in leaders.items() if by == leader]
-        if len(members) > 1:
-            basin = flooded == leader
-            own = np.where(basin & np.isin(markers, members), markers, 0)
-            flooded[basin] = _flood(basin, own, climbing, nobody, heights[1:])[basin]
+    for members in _not_apart(flooded, values, leaders):
+        basin = np.isin(flooded, members)
+        own = np.where(basin & np.isin(markers, members), markers, 0)
+        flooded[basin] = _flood(basin, own, climbing, nobody, heights[1:])[basin]
     return flooded
+
+
+def _not_apart(flooded: NDArray[np.int32], height: NDArray[np.floating], leaders: Mapping[int, int]) -> list[list[int]]:
+    """Give the seeds that are one: those of one peak, and those whose peaks hardly rise above the pass between them."""
+    peaks = {one: float(height[flooded == one].max()) for one in set(leaders.values())}
+    team = dict(leaders)
+    for (one, other), saddle in find_saddles(flooded, height).items():
+        lower = min(peaks.get(one, np.inf), peaks.get(other, np.inf))
+        if one in peaks and other in peaks and lower - saddle < APART * lower:
+            team = {seed: team[one] if by == team[other] else by for seed, by in team.items()}
+    teams: dict[int, list[int]] = {}
+    for seed, by in team.items():
+        teams.setdefault(by, []).append(seed)
+    return [members for members in teams.values() if len(members) > 1]
 
 
 def _seen(height: NDArray[np.float32], part: NDArray[np.bool_]) -> NDArray[np.floating]:
