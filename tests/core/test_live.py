@@ -73,6 +73,7 @@ def steps(monkeypatch):
 
     monkeypatch.setattr(module, "train", fake)
     monkeypatch.setattr(module, "refit", lambda *_, **__: None)
+    monkeypatch.setattr(module, "recall", lambda *_, **__: [])
     monkeypatch.setattr(module, "tune", lambda model, *_: model)
     return seen
 
@@ -197,6 +198,15 @@ def test_live_when_it_learns_then_models_are_published_with_what_they_know(steps
     assert [one.number for one in shown] == list(range(1, len(shown) + 1))
     assert (shown[0].n_cells, shown[-1].n_cells) == (2, 3)
     assert float(shown[0].model.weights["head.bias"].max()) < -50
+
+
+def test_live_when_it_learns_then_it_rehearses_what_the_model_knew(steps, monkeypatch):
+    memory = prepare(blobs(7), SPEC)
+    monkeypatch.setattr(module, "recall", lambda model, **_: [memory])
+    user = User([only(*IDS[:2])], [only(*IDS[:3])])
+    live(START, user.watch, QUICK, stop=user.stop)
+    assert all(found[-1].image is memory.image for found in steps)
+    assert steps[-1][-1].weight == pytest.approx(steps[-1][0].weight / 3)
 
 
 def test_live_when_all_is_learnt_then_it_waits_for_more(steps):

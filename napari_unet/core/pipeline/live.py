@@ -182,6 +182,7 @@ class _Learning:
         self.judge = LateJudge(model)
         self.semantic = model.spec.target == "semantic"
         self.samples: dict[str, Sample] = {}
+        self.memories: list[Prepared] = []
         self.shown: Model | None = None
         self._prepared: dict[str, list[Prepared]] = {}
         self._memories: list[Prepared] | None = None
@@ -203,10 +204,13 @@ class _Learning:
         before = None if checkpoint is None else load_mean(checkpoint)
         if before is not None and _is_alike(before, self.model):
             self.show(Model(self.model.spec, before))
-            return
-        fitted = refit(self.model, list(self.samples.values()), seed=self.options.seed, device=self.options.device)
-        if fitted is not None:
-            self.show(fitted)
+        else:
+            fitted = refit(self.model, list(self.samples.values()), seed=self.options.seed, device=self.options.device)
+            if fitted is not None:
+                self.show(fitted)
+        if self.recipe.rehearsal:
+            self._say("recalling what the model knows")
+            self.memories = recall(self.model, device=self.options.device)
 
     def refresh(self) -> list[Prepared] | None:
         """Give what is to be learned from, if anything is new; wait for news where all has been learned."""
