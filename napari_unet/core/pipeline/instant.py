@@ -41,13 +41,13 @@ STRENGTHS = (1e-2, 1e-1, 1.0)
 MUST_GAIN = 0.01
 """In the score on held-out annotations; less is chance, and the old head stays."""
 
-MOST_VOXELS = 60_000
+MOST_VOXELS = 20_000
 """That are fitted to; of more, so many are drawn."""
 
 BLOCK = {2: 512, 3: 64}
 """Voxels along each side of what the network computes at a time."""
 
-ITERATIONS = 25
+ITERATIONS = 15
 
 HIGH = 0.95
 """Quantile of the distances that is brought back to where it belongs."""
