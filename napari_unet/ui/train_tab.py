@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import TrainOptions
@@ -18,6 +18,7 @@ from napari_unet.ui.outcome import describe_outcome
 from napari_unet.ui.patch_preview import PatchPreview
 from napari_unet.ui.resume_bar import ResumeBar
 from napari_unet.ui.training_set_box import TrainingSetBox
+from napari_unet.ui.words import Words
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
@@ -52,19 +53,15 @@ class TrainTab(QWidget):
         self._job: Job[Training] | None = None
         self._was_training = False
         self.plot: LossPlot | None = None
-        self.sources, self.warnings, self.outcome = QLabel(), QLabel(), QLabel()
-        for label in (self.sources, self.warnings, self.outcome):
-            label.setWordWrap(True)
-        self.sources.setToolTip(
+        self.sources = Words(
             "Accepted and edited objects, deletions, background and finished regions. Never predictions."
         )
-        self.warnings.setToolTip("What is likely to spoil the training, and what to do about it.")
-        self.outcome.setToolTip("How the new model compares with the old one on what it did not learn from.")
+        self.warnings = Words("What is likely to spoil the training, and what to do about it.")
+        self.outcome = Words("How the new model compares with the old one on what it did not learn from.")
         self.button = push_button(
             "Fine-tune", "Teach the current model from your corrections, in the background.", self.fine_tune
         )
         enlarge(self.button)
-        self.outcome.hide()
         self.stop = push_button("Stop and keep", "End the training now and keep the best so far.", self._on_stop)
         self.discard = push_button("Discard", "End the training now and keep nothing of it.", self._on_discard)
         self.back = push_button("Take back", "Use the model from before the last training again.", self._on_back)
@@ -103,6 +100,7 @@ class TrainTab(QWidget):
         layout = QVBoxLayout(self)
         for widget in (self.sources, self.warnings, self.button, self.live):
             layout.addWidget(widget)
+        self.sources.show()
         layout.addLayout(self._plot_place)
         layout.addLayout(ends)
         layout.addWidget(self.outcome)

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 class Words(QLabel):
-    """Some lines of text inside a fold: hidden until something is said.
+    """Some lines of text inside a fold or a scrolled tab: hidden until something is said.
 
-    Qt does not ask a wrapped label inside a fold how high it is at its width, and would cut it off.
+    Qt does not ask a wrapped label there how high it is at its width, and would cut it off.
 
     Parameters
     ----------
@@ -31,6 +31,10 @@ class Words(QLabel):
         """Show a text."""
         self.setText(text)
         self.show()
+
+    def setText(self, text: str | None) -> None:
+        """Change the text, and take the height that it needs."""
+        super().setText(text)
         self._fit()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
