@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from napari_unet.core.base.tiles import bounding_box
 from napari_unet.core.edits.cut import find_saddles
 
-APART = 0.05  # of the lower of two peaks; what falls less between them is noise, not a boundary
+CLEAR, NARROW, FAINT = 0.15, 0.05, 0.02
+"""Of the lower of two peaks, by which the map or the thickness falls between them: where it is a boundary for certain,
+where it is a neck, and where it is no noise."""
 
 Voxel = tuple[int, ...]
 Height = Callable[[NDArray[np.bool_]], NDArray[np.floating]]
@@ -56,8 +58,8 @@ def share_out(
 
     Each connected part is flooded on its own. A seed first claims the peak that is above it, so that it does not
     matter where in an object one clicks. Where two seeds are below the same peak, or the map hardly falls between their
-    peaks, the network saw one object: then they part where that is narrow, and where it is not narrow either, each
-    voxel goes to the nearest seed.
+    peaks, the network saw one object: then they part where that is narrow; where it is not narrow either, at the
+    slightest fall of the map; and else each voxel goes to the nearest seed.
 
     Parameters
     ----------
@@ -86,7 +88,8 @@ def share_out(
             markers[seed.mask[place]] = at
         markers *= part
         climbing = [at for at, seed in enumerate(seeds, start=1) if seed.climbs]
-        heights = (partial(_seen, height[place]), partial(_thickness, sampling=sampling))
+        seen, thick = partial(_seen, height[place]), partial(_thickness, sampling=sampling)
+        heights = ((seen, CLEAR), (thick, NARROW), (seen, FAINT))
         out[place][part] = _flood(part, markers, climbing, len(seeds) + 1, heights)[part]
     return out
 
@@ -129,33 +132,36 @@ def _flood(
     markers: NDArray[np.int32],
     climbing: Sequence[int],
     nobody: int,
-    heights: Sequence[Height],
+    heights: Sequence[tuple[Height, float]],
 ) -> NDArray[np.int32]:
-    """Flood the first of some heights; seeds that are one there are divided by the next."""
+    """Flood the first of some heights; seeds between which it does not fall far enough are divided by the next."""
     there = [int(one) for one in np.unique(markers) if one]
     if len(there) < 2:
         return np.where(part, there[0] if there else 0, 0).astype(np.int32)
     if not heights:
         nearest = scipy.ndimage.distance_transform_edt(markers == 0, return_distances=False, return_indices=True)
         return np.where(part, markers[tuple(nearest)], 0)
-    values = np.where(part, heights[0](part), -np.inf)
+    look, fall = heights[0]
+    values = np.where(part, look(part), -np.inf)
     claimed, leaders = _claim_peaks(values, markers, [one for one in there if one in climbing], nobody)
     low = -np.where(part, values, values[part].min())
     flooded: NDArray[np.int32] = skimage.segmentation.watershed(low, claimed, mask=part)  # type: ignore[no-untyped-call] # no types
-    for members in _not_apart(flooded, values, leaders):
+    for members in _not_apart(flooded, values, leaders, fall):
         basin = np.isin(flooded, members)
         own = np.where(basin & np.isin(markers, members), markers, 0)
         flooded[basin] = _flood(basin, own, climbing, nobody, heights[1:])[basin]
     return flooded
 
 
-def _not_apart(flooded: NDArray[np.int32], height: NDArray[np.floating], leaders: Mapping[int, int]) -> list[list[int]]:
+def _not_apart(
+    flooded: NDArray[np.int32], height: NDArray[np.floating], leaders: Mapping[int, int], fall: float
+) -> list[list[int]]:
     """Give the seeds that are one: those of one peak, and those whose peaks hardly rise above the pass between them."""
     peaks = {one: float(height[flooded == one].max()) for one in set(leaders.values())}
     team = dict(leaders)
     for (one, other), saddle in find_saddles(flooded, height).items():
         lower = min(peaks.get(one, np.inf), peaks.get(other, np.inf))
-        if one in peaks and other in peaks and lower - saddle < APART * lower:
+        if one in peaks and other in peaks and lower - saddle < fall * lower:
             team = {seed: team[one] if by == team[other] else by for seed, by in team.items()}
     teams: dict[int, list[int]] = {}
     for seed, by in team.items():
