@@ -146,16 +146,3 @@ def test_lay_out_when_two_parts_lie_apart_then_no_cell_gets_anothers_number() ->
     assert sheet.cells.shape == (28, 58)
     assert sorted(sheet.kinds.values()) == ["gained", "gained", "lost", "lost"]
     assert set(np.unique(sheet.cells)) == {0, *sheet.kinds}
-
-
-def test_outcome_when_the_tab_is_higher_than_the_dock_then_no_line_is_cut_off(
-    viewer: Viewer, trained: UNetWidget, qtbot: QtBot
-) -> None:
-    viewer.window._qt_window.resize(900, 500)
-    viewer.window._qt_window.show()
-    trained.tabs.setCurrentIndex(2)
-    train = trained.train
-    for label in (train.sources, train.outcome):
-        qtbot.waitUntil(lambda label=label: label.height() >= label.heightForWidth(label.width()) > 0)
-    train.outcome.setText("\n".join(["One line more than before."] * 30))
-    qtbot.waitUntil(lambda: train.outcome.height() >= train.outcome.heightForWidth(train.outcome.width()))
