@@ -224,7 +224,7 @@ class _Screen:
 
     def show(self, published: Published) -> None:
         """Show a model."""
-        self._published, self._seen = published, self._inbox.look
+        self._published, self._seen = published, self._cut(self._inbox.look, published.model)
         update, problem = None, ""
         try:
             update = self._segment(published.model, self._seen)
@@ -237,9 +237,16 @@ class _Screen:
         self._report(Progress(0, 0, "learning from your corrections", shown))
 
     def catch_up(self) -> None:
-        """Show the newest model where the user looks elsewhere by now."""
-        if self._published is not None and self._inbox.look != self._seen:
+        """Show the newest model where the user looks elsewhere by now; not where that lies inside."""
+        look = self._inbox.look
+        if self._published is None or look is None or look == self._seen:
+            return
+        if self._seen is None or not _is_inside(look, self._seen):
             self.show(self._published)
+
+    @staticmethod
+    def _cut(look: Look | None, model: Model) -> Look | None:
+        return None if look is None else replace(look, box=middle(look.box, MOST_SHOWN[model.spec.dims]))
 
     def _segment(self, model: Model, look: Look | None) -> LabelUpdate | None:
         from napari_unet.core.pipeline.segment import segment
@@ -247,7 +254,7 @@ class _Screen:
         snapshot = None if look is None else self._inbox.latest(look.key)
         if look is None or snapshot is None:
             return None
-        box = middle(look.box, MOST_SHOWN[model.spec.dims])
+        box = look.box
         found = segment(model, snapshot.image, look.options, self._checked, box)
         newest = self._inbox.latest(look.key)  # the user went on meanwhile
         kept = KeptOutput(found.prediction, box, "T" in snapshot.image.axes, found.confidence)
@@ -257,6 +264,12 @@ class _Screen:
         self._report(Progress(0, 0, "segmenting what you look at"))
         if self._stop():
             raise _StoppedError
+
+
+def _is_inside(look: Look, seen: Look) -> bool:
+    """Tell whether something looked at was seen as a part of something else."""
+    is_part = all(s.start <= one.start and one.stop <= s.stop for one, s in zip(look.box, seen.box, strict=False))
+    return is_part and (look.key, look.options, len(look.box)) == (seen.key, seen.options, len(seen.box))
 
 
 def middle(box: Box, edge: int) -> Box:

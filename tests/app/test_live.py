@@ -371,9 +371,11 @@ def test_learn_live_when_it_is_better_then_the_model_is_saved_with_what_taught_i
         assert len(samples) == 1
         # What a crash would leave to go on with.
         assert (checkpoint.parent / "labels" / "picture.tif").is_file()
+        inbox.look_at(Look("layer", (slice(0, 10), slice(0, 10))))
         publish(Published(model, 1, 2))
-        inbox.look_at(Look("layer", (slice(0, 8), slice(0, 8))))
-        watch(0.0)
+        for corner in (2, 4):  # the second one shows more
+            inbox.look_at(Look("layer", (slice(2, 8), slice(corner, corner + 8))))
+            watch(0.0)
         return result_of(model)
 
     found(act)

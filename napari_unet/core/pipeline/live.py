@@ -182,10 +182,9 @@ class _Learning:
         self.judge = LateJudge(model)
         self.semantic = model.spec.target == "semantic"
         self.samples: dict[str, Sample] = {}
-        self.memories: list[Prepared] = []
+        self.memories: list[Prepared] | None = None if self.recipe.rehearsal else []
         self.shown: Model | None = None
         self._prepared: dict[str, list[Prepared]] = {}
-        self._memories: list[Prepared] | None = None
         self._number = self._since_news = 0
         self._is_shown = False
         self._trouble = ""
@@ -208,13 +207,14 @@ class _Learning:
             fitted = refit(self.model, list(self.samples.values()), seed=self.options.seed, device=self.options.device)
             if fitted is not None:
                 self.show(fitted)
-        if self.recipe.rehearsal:
-            self._say("recalling what the model knows")
-            self.memories = recall(self.model, device=self.options.device)
 
     def refresh(self) -> list[Prepared] | None:
         """Give what is to be learned from, if anything is new; wait for news where all has been learned."""
         self._since_news += 1
+        if self.memories is None and self._is_shown:  # not before: the user wants to see something first
+            self._say("recalling what the model knows")
+            self.memories = recall(self.model, device=self.options.device)
+            return self.prepared()
         if self._since_news < self.steps_each or not self._is_shown:
             news = self.watch(0.0)
         else:
@@ -273,9 +273,7 @@ class _Learning:
     def prepared(self) -> list[Prepared]:
         """Give all that there is to learn from, and what is rehearsed beside it."""
         learned = [one for parts in self._prepared.values() for one in parts if len(one.known)]
-        if self._memories is None:
-            self._memories = recall(self.model, device=self.recipe.device) if self.recipe.rehearsal else []
-        return rehearse(learned, self._memories, self.recipe.rehearsal)
+        return rehearse(learned, self.memories or (), self.recipe.rehearsal)
 
     # ------------------------------------------------------------ what is said
 
