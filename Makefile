@@ -61,6 +61,7 @@ bench: setup
 
 screenshots: setup
 	$(HEADLESS) $(PY) docs/screenshots.py
+	$(HEADLESS) $(PY) docs/animation.py
 
 docs: .venv/.docs
 	$(PY) -m sphinx -W --keep-going -b html docs docs/_build/html

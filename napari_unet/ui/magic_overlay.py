@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QPaintEvent
 
 PLUS, MINUS, HALO = "#33dd55", "#ff3355", "#000000"
-WIDTH_PX = 5.0
+WIDTH_PX, DOT_PX = 5.0, 11.0
 
 Line = tuple[bool, Sequence[tuple[float, float]]]
 """Whether it is a plus stroke, and its points (x, y) in pixels of the canvas."""
@@ -46,8 +46,9 @@ class StrokeOverlay(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for is_plus, points in self.lines:
             line = QPolygonF([QPointF(x, y) for x, y in points])
-            for colour, width in ((HALO, WIDTH_PX + 3), (PLUS if is_plus else MINUS, WIDTH_PX)):
-                pen = QPen(QColor(colour), width if len(points) > 1 else 1.6 * width)
+            width = WIDTH_PX if len(points) > 1 else DOT_PX
+            for colour, edge in ((HALO, 3.0), (PLUS if is_plus else MINUS, 0.0)):
+                pen = QPen(QColor(colour), width + edge)
                 pen.setCapStyle(Qt.PenCapStyle.RoundCap)
                 pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
                 painter.setPen(pen)
