@@ -103,8 +103,8 @@ def learn_live(request: LiveRequest, report: Report, stop: Stop) -> Training:
     def watch(seconds: float) -> Sequence[Sample] | None:
         screen.catch_up()
         news = source.take(seconds)
-        if news and not (learning / training_set.RECORDS).is_file():
-            # From now on there is something to go on with after a crash.
+        # Once the user has seen something; from then on a crash leaves what can be gone on with.
+        if screen.has_shown and not (learning / training_set.RECORDS).is_file():
             lesson = prepare_lesson(asked(), semantic=model.spec.target == "semantic", report=report)
             training_set.keep(learning, request.model.name, lesson.gathered.kept)
         return news
@@ -221,6 +221,11 @@ class _Screen:
         self._inbox, self._report, self._stop = inbox, report, stop
         self._published: Published | None = None
         self._seen: Look | None = None
+
+    @property
+    def has_shown(self) -> bool:
+        """Tell whether there was a model to look at."""
+        return self._published is not None
 
     def show(self, published: Published) -> None:
         """Show a model."""

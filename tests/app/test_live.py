@@ -369,13 +369,13 @@ def test_learn_live_when_it_is_better_then_the_model_is_saved_with_what_taught_i
     def act(model, watch, options, report, stop, publish, checkpoint):
         samples = watch(0.0)
         assert len(samples) == 1
-        # What a crash would leave to go on with.
-        assert (checkpoint.parent / "labels" / "picture.tif").is_file()
         inbox.look_at(Look("layer", (slice(0, 10), slice(0, 10))))
         publish(Published(model, 1, 2))
         for corner in (2, 4):  # the second one shows more
             inbox.look_at(Look("layer", (slice(2, 8), slice(corner, corner + 8))))
             watch(0.0)
+        # What a crash would leave to go on with.
+        assert (checkpoint.parent / "labels" / "picture.tif").is_file()
         return result_of(model)
 
     found(act)
@@ -420,7 +420,9 @@ def test_learn_live_when_given_up_then_only_a_closed_window_leaves_something(mod
     inbox = Inbox()
     inbox.put({"layer": correction()})
 
-    def act(model, watch, *given):
+    def act(model, watch, options, report, stop, publish, checkpoint):
+        watch(0.0)
+        publish(Published(model, 1, 2))
         watch(0.0)
         raise error
 
