@@ -139,6 +139,7 @@ class CorrectTab(QWidget):
     def close_links(self) -> None:
         """Leave the labels layers alone: the dock is closed, they stay."""
         self.review.colours.end()
+        self.corrector.pen.stop()
         while self._ends:
             self._ends.pop()()
 
