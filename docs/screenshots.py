@@ -32,8 +32,9 @@ DOCK = 400  # px
 TABS = ("segment", "correct", "train", "models")
 SAMPLE = "nuclei_2d"
 REGION = (slice(150, 350), slice(150, 350))  # voxels; corrected and marked as done
-TRAINING = "60s"
+TRAINING, AGAIN = "60steps", "30steps"
 AUGMENTATION = "fluorescence"
+CLOSE = 6.0  # px of the screen for one of the image
 PATIENCE_S = 600.0
 
 Array = NDArray[Any]
@@ -78,12 +79,13 @@ class Studio:
     def take_all(self) -> None:
         """Go through the round and take a picture of each step."""
         self.take_round()
+        self.train_again()
         self.unet.correct.review.colour.setChecked(True)  # its legend belongs into the picture of the tab
         for theme in ("dark", "light"):
             self.viewer.theme = theme
             for index, name in enumerate(TABS):
                 self.unet.tabs.setCurrentIndex(index)
-                self.unet.models.list.setCurrentRow(0)
+                self.unet.models.select(str(self.unet.session.model))
                 self.wait(0.5)
                 self.save(self.unet.grab(), f"{name}-{theme}")
         self.unet.correct.review.colour.setChecked(False)
@@ -96,6 +98,7 @@ class Studio:
         """Show what the augmentation makes of the corrected image."""
         train = self.unet.train
         self.unet.tabs.setCurrentIndex(TABS.index("train"))
+        train.taught.collapse()
         for fold in (train.how, train.options.fold):
             if fold is not None:
                 fold.expand()
@@ -124,9 +127,30 @@ class Studio:
         self.take("round-4-train")
         self.wait_for(lambda: not unet.session.jobs.is_busy)
         self.take("round-5-compare")
+        self.take_gained()
         unet.tabs.setCurrentIndex(0)
         self.press_segment()
         self.take("round-6-segment-again")
+
+    def train_again(self) -> None:
+        """Make one more version, so that there is a lineage to show; how good it is does not matter."""
+        self.unet.tabs.setCurrentIndex(TABS.index("train"))
+        self.unet.train.options.widgets["budget"].value = AGAIN
+        self.unet.train.button.click()
+        self.wait_for(lambda: not self.unet.session.jobs.is_busy)
+        self.unet.train.taught.expand()
+
+    def take_gained(self) -> None:
+        """Show the cells that were gained and lost, the first of them from near."""
+        self.unet.train.gained.switch.click()
+        outlines = next(layer for layer in self.viewer.layers if "gained and lost" in layer.name)
+        found = np.argwhere(outlines.data)
+        if len(found):
+            camera = self.viewer.scene.camera if hasattr(self.viewer, "scene") else self.viewer.camera
+            camera.center, camera.zoom = outlines.data_to_world(found[0]), CLOSE
+        self.take("gained")
+        self.unet.train.gained.switch.click()
+        self.viewer.reset_view()
 
     def press_segment(self) -> None:
         """Press the button and wait for the labels."""
