@@ -9,6 +9,7 @@ import pytest
 
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.pipeline import fine_tune as module
+from napari_unet.core.pipeline.compare import Comparison
 from napari_unet.core.pipeline.fine_tune import fine_tune
 from napari_unet.core.pipeline.train import Row, TrainResult
 from napari_unet.core.store.models import Model
@@ -27,6 +28,7 @@ def trainer(monkeypatch):
 
         monkeypatch.setattr(module, "train", fake)
         monkeypatch.setattr(module, "tune", lambda model, *_: model)
+        monkeypatch.setattr(module, "recall", lambda *args, **kwargs: [])
 
     return install
 
@@ -75,6 +77,20 @@ def test_rival_when_too_little_is_new_then_all_judges_and_that_is_said(taught, t
     found = fine_tune(model, [sample, *fresh], QUICK, rival=model, fresh=fresh)
     assert "had learnt a part" in found.held_out
     assert found.n_held_out == 10 + n_new
+
+
+@pytest.mark.parametrize(
+    ("n_new", "high", "is_accepted"), [(3, 0.05, True), (3, -0.01, False), (0, 0.05, False), (10, 0.05, False)]
+)
+def test_rival_when_it_has_learnt_what_judges_then_only_a_clearly_worse_model_is_refused(
+    taught, trainer, monkeypatch, n_new, high, is_accepted
+):
+    model, sample = taught
+    trainer(model)
+    fresh = [blobs(n=n_new, name="new")] if n_new else []
+    verdict = Comparison(0.9, 0.88, -0.1, high, 13, "cells", ())
+    monkeypatch.setattr(module, "compare", lambda *args, **kwargs: verdict)
+    assert fine_tune(model, [sample, *fresh], QUICK, rival=model, fresh=fresh).accepted == is_accepted
 
 
 @pytest.mark.parametrize(("edge", "is_fair"), [(48, True), (12, False)])

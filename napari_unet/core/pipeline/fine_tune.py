@@ -138,6 +138,10 @@ def fine_tune(
     candidate = tune(result.model, samples, within(report, 0.98, 1.0))
     candidate = _described(candidate, model, samples, recipe, result, found.before, found.after)
     accepted = not found.after < found.before  # without anything held out both are NaN: the user judges
+    if not chosen.is_fair:
+        accepted = (
+            accepted or found.high >= 0
+        )  # the rival is judged by what it has learnt: chance counts for the new one
     return FineTuneResult(
         candidate if accepted else rival,
         candidate,
@@ -162,9 +166,14 @@ def _hold_out(samples: Sequence[Sample], fresh: Sequence[Sample] | None, *, sema
         if folds and all(fold.train for fold in folds):
             return replace(chosen, folds=folds, words=f"{chosen.words}, new since the old model")
     chosen = split(samples, semantic=semantic)
-    return (
-        replace(chosen, words=f"{chosen.words}, of which the old model had learnt a part") if chosen.folds else chosen
-    )
+    if not chosen.folds:
+        return chosen
+    words = f"{chosen.words}, of which the old model had learnt a part"
+    return replace(chosen, words=words, is_fair=not _anything(fresh))
+
+
+def _anything(samples: Sequence[Sample]) -> bool:
+    return any(sample.annotated is None or bool(sample.annotated.any()) for sample in samples)
 
 
 def _is_enough(samples: Sequence[Sample], fresh: Sequence[Sample], *, semantic: bool) -> bool:

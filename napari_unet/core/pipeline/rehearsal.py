@@ -61,8 +61,10 @@ def recall(model: Model, *, device: str = "auto") -> list[Prepared]:
 
 def rehearse(samples: Sequence[Prepared], memories: Sequence[Prepared], share: float) -> list[Prepared]:
     """Put what is remembered among what is learned, with a share of all patches of the training (0..1)."""
-    each = share / (1 - share) * sum(sample.weight for sample in samples) / max(1, len(memories))
-    return [*samples, *(replace(one, weight=each) for one in memories if each)]
+    if not memories or not share:
+        return list(samples)
+    each = share / (1 - share) * sum(sample.weight for sample in samples) / len(memories)
+    return [*samples, *(replace(one, weight=each) for one in memories)]
 
 
 def _answered(model: Model, network: nn.Module, image: Prepared) -> Prepared:

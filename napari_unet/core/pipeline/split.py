@@ -32,11 +32,22 @@ class Fold:
 
 @dataclass(frozen=True)
 class Split:
-    """All folds, and in words what was held out."""
+    """All folds, and in words what was held out.
+
+    Parameters
+    ----------
+    folds : tuple of Fold
+    words : str
+    n_held_out : int
+        Objects.
+    is_fair : bool
+        False where one of the two models that are compared has learnt a part of it, and the other knows more.
+    """
 
     folds: tuple[Fold, ...]
     words: str
     n_held_out: int
+    is_fair: bool = True
 
 
 def split(samples: Sequence[Sample], *, semantic: bool = False) -> Split:
