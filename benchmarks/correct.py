@@ -1,0 +1,161 @@
+"""Simulated annotators repair real predictions: gestures for each corrected error, ours against napari's own tools."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import mean, median
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.correct_errors import KINDS, Error, Labels, compare, find_errors, is_corrected
+from benchmarks.correct_napari import Painter
+from benchmarks.correct_ours import Annotator, Spent
+from benchmarks.measure import say
+from benchmarks.record import Figure, Result, Settings
+from napari_unet.app.requests import KeptOutput
+from napari_unet.core.pipeline.segment import segment
+from napari_unet.core.store.training_set import Sample, load_samples
+
+if TYPE_CHECKING:
+    from napari_unet.core.store.models import Model
+
+MEDIAN_TARGET = 1.5
+RATIO_TARGETS = {2: 2.0, 3: 3.0}
+RIGHT, COUNTED = 0.7, 0.5
+"""IoU from which an object is right; and the lower one from which it is counted right, whatever its outline."""
+
+VOXEL_SIZES = {"dsb2018": None, "go_nuclear_3d": (0.2837, 0.1276, 0.1276)}
+"""µm; that of the stack is in its `index.csv`."""
+
+QUICK_IMAGES, QUICK_SLICES = 3, 40
+
+
+@dataclass(frozen=True)
+class Row:
+    """One error and what became of it.
+
+    Parameters
+    ----------
+    image, kind : str
+        Where it is, and what it is.
+    least : float
+        IoU from which an object counted as right.
+    ours, napari : Spent
+        What each annotator spent.
+    """
+
+    image: str
+    kind: str
+    least: float
+    ours: Spent
+    napari: Spent
+
+
+def run(settings: Settings) -> Result:
+    """Repair the predictions of both data sets."""
+    model = settings.load_model()
+    figures, rows = list[Figure](), dict[str, list[Row]]()
+    for dims, name in ((2, "dsb2018"), (3, "go_nuclear_3d")):
+        samples = load_samples(settings.folder(name) / "val")
+        if settings.quick:
+            samples = [_part(one) for one in samples[:QUICK_IMAGES]]
+        rows[f"{dims}D"] = found = [row for one in samples for row in repair(model, one, VOXEL_SIZES[name])]
+        figures += _figures(dims, [row for row in found if row.least == RIGHT], is_main=True)
+        figures += _figures(dims, [row for row in found if row.least == COUNTED], is_main=False)
+    return Result(tuple(figures), {name: [asdict(row) for row in part] for name, part in rows.items()})
+
+
+def _part(sample: Sample) -> Sample:
+    if sample.labels.ndim == 2:
+        return sample
+    image = replace(sample.image, data=np.asarray(sample.image.data)[:QUICK_SLICES])
+    return replace(sample, image=image, labels=sample.labels[:QUICK_SLICES])
+
+
+def repair(model: Model, sample: Sample, voxel_size: tuple[float, ...] | None) -> list[Row]:
+    """Let both annotators repair the prediction of one image; both get the same list of errors."""
+    image = replace(sample.image, voxel_size=voxel_size)
+    found = segment(model, image)
+    truth, labels = sample.labels.astype(np.int32), found.labels.astype(np.int32)
+    sampling = tuple(edge / min(voxel_size) for edge in voxel_size) if voxel_size else (1.0,) * truth.ndim
+    rows = list[Row]()
+    for least in (RIGHT, COUNTED):
+        errors = find_errors(labels, truth, least)
+        hand = Annotator(truth, labels, KeptOutput(found.prediction), voxel_size, sampling, least)
+        ours, theirs = hand.repair(errors), with_napari(errors, labels, truth, sampling, least)
+        say(f"{sample.name[:12]}, IoU {least}: {len(errors)} errors, {_sum(ours)} gestures, napari {_sum(theirs)}")
+        rows += [Row(sample.name, e.kind, least, a, b) for e, a, b in zip(errors, ours, theirs, strict=True)]
+    return rows
+
+
+def with_napari(
+    errors: Sequence[Error], labels: Labels, truth: Labels, sampling: Sequence[float], least: float
+) -> list[Spent]:
+    """Repair errors with napari's own tools alone."""
+    hand, spent = Painter(truth, sampling, least), list[Spent]()
+    for error in errors:
+        was = compare(labels, truth, least)
+        if is_corrected(error, labels, truth, was, labels):
+            spent.append(Spent(by="another"))
+            continue
+        found = hand.repair(error, labels, was)
+        spent.append(Spent() if found is None else Spent(found[0], by="napari"))
+        labels = labels if found is None else found[1]
+    return spent
+
+
+def _sum(spent: Sequence[Spent]) -> int:
+    return sum(one.gestures for one in spent)
+
+
+def _figures(dims: int, rows: Sequence[Row], *, is_main: bool) -> list[Figure]:
+    """Sum up the rows of one data set and one rule; only those of the main rule have targets."""
+    name = f"{dims}D" if is_main else f"{dims}D, IoU {COUNTED:g} is enough"
+    ours, theirs = ([_of(row, who) for row in rows] for who in ("ours", "napari"))
+    both = [(a, b) for a, b in zip(ours, theirs, strict=True) if a.by and b.by]
+    ratio = sum(b.gestures for _, b in both) / sum(a.gestures for a, _ in both) if both else math.nan
+    fixed = [one for one in ours if one.by]
+    targets = (MEDIAN_TARGET, RATIO_TARGETS[dims]) if is_main else (None, None)
+    figures = [
+        Figure(f"{name}: gestures for an error, median", _median(fixed), "", targets[0]),
+        Figure(f"{name}: mean gestures with napari's tools / with ours", ratio, "", targets[1], "higher"),
+        Figure(f"{name}: gestures for an error, mean", _mean(fixed)),
+        Figure(f"{name}: gestures for an error with napari's tools, median", _median([b for b in theirs if b.by])),
+        Figure(f"{name}: gestures for an error with napari's tools, mean", _mean([b for b in theirs if b.by])),
+        Figure(
+            f"{name}: computing for a corrected error", 1e3 * sum(a.seconds for a in ours) / max(1, len(fixed)), "ms"
+        ),
+        Figure(f"{name}: corrected with our tools and no brush", _share(a.by not in ("", "napari") for a in ours), "%"),
+    ]
+    if not is_main:
+        return figures
+    for kind in KINDS:
+        part = [row for row in rows if row.kind == kind]
+        if part:
+            figures += [
+                Figure(f"{name}, {kind} ({len(part)}): mean gestures, ours", _mean([row.ours for row in part])),
+                Figure(f"{name}, {kind}: mean gestures, napari's", _mean([row.napari for row in part])),
+                Figure(f"{name}, {kind}: corrected, ours", _share(bool(row.ours.by) for row in part), "%"),
+                Figure(f"{name}, {kind}: corrected, napari's", _share(bool(row.napari.by) for row in part), "%"),
+            ]
+    return figures
+
+
+def _of(row: Row, who: str) -> Spent:
+    return row.ours if who == "ours" else row.napari
+
+
+def _median(spent: Sequence[Spent]) -> float:
+    return median(one.gestures for one in spent) if spent else math.nan
+
+
+def _mean(spent: Sequence[Spent]) -> float:
+    return mean(one.gestures for one in spent) if spent else math.nan
+
+
+def _share(hits: Iterable[bool]) -> float:
+    found = list(hits)
+    return 100 * sum(found) / max(1, len(found))
