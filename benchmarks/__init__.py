@@ -19,6 +19,7 @@ BENCHMARKS = {
     "startup": "Importing the plugin, opening the dock",
     "crash": "Kills in the middle of editing, and what the autosave gives back",
     "correct": "Repairing real predictions, against napari's own tools",
+    "tools": "How long each correction tool holds the window up",
     "latency": "The window while a model is fine-tuned",
     "loop": "Fine-tuning on one corrected region",
     "few_cells": "Fine-tuning on 1 to 100 cells of a new kind, against the recipes of others",

@@ -1,0 +1,121 @@
+"""Every correction tool in a real viewer: how long its key holds the window up, and how long until it is drawn."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.measure import environment, say
+from benchmarks.record import Figure, Result, Settings, Unavailable
+from napari_unet.core.edits import EDITS
+from napari_unet.launch import has_display
+
+if TYPE_CHECKING:
+    from benchmarks.tools_stage import ToolStage
+
+MEDIAN_MS, P95_MS, REDRAW = 50.0, 150.0, 1.2
+MAGIC_MS = 100.0
+SHAPES = {"4096 x 4096": (4096, 4096), "64 x 1024 x 1024": (64, 1024, 1024)}
+QUICK_SHAPES = {"512 x 512": (512, 512), "48 x 256 x 256": (48, 256, 256)}
+N_OBJECTS = 2000
+ROUNDS, WHOLE_ROUNDS, REFRESHES = 10, 4, 8
+WHOLE = ("renumber", "remove_small", "clear_border")
+"""They change all objects."""
+
+
+@dataclass
+class Times:
+    """What was measured of one tool.
+
+    Parameters
+    ----------
+    own : list of float, ms
+        From the key to the written labels, without napari's drawing of its slice.
+    cpu : list of float, ms
+        The same in CPU time of the main thread: what a machine without other work takes.
+    drawn : list of float, ms
+        From the key until the window has drawn it.
+    after : list of float, ms
+        Longest time afterwards in which the window did nothing else.
+    """
+
+    own: list[float]
+    cpu: list[float]
+    drawn: list[float]
+    after: list[float]
+
+
+def run(settings: Settings) -> Result:
+    """Use every tool on a plane and on a stack."""
+    if not has_display():
+        raise Unavailable("there is no display (xvfb-run gives one)")
+    figures, samples = list[Figure](), dict[str, object]()
+    home = tempfile.TemporaryDirectory()
+    with home, environment({"NAPARI_CONFIG": f"{home.name}/settings.yaml", "NAPARI_UNET_HOME": home.name}):
+        from benchmarks.tools_stage import ToolStage  # it opens a window
+
+        for name, shape in (QUICK_SHAPES if settings.quick else SHAPES).items():
+            stage = ToolStage(shape, N_OBJECTS // (50 if settings.quick else 1))
+            try:
+                refresh, found = _measure(stage, 2 if settings.quick else ROUNDS)
+            finally:
+                stage.viewer.close()
+            figures += _figures(name, refresh, found)
+            samples[name] = {"napari's own refresh, ms": refresh} | {tool: asdict(one) for tool, one in found.items()}
+    return Result(tuple(figures), samples)
+
+
+def _measure(stage: ToolStage, rounds: int) -> tuple[list[float], dict[str, Times]]:
+    """Use the tools one after the other; napari's own refresh is taken in turn with them."""
+    refresh, found = list[float](), dict[str, Times]()
+    for tool in EDITS:
+        if not stage.can(tool):
+            continue
+        refresh.append(stage.refresh())
+        for number in range(min(rounds, WHOLE_ROUNDS) if tool in WHOLE else rounds):
+            stage.prepare(tool, number)
+            _take(stage, found, tool, lambda tool=tool: stage.use(tool))  # type: ignore[misc]  # bound now
+            _take(stage, found, "undo", stage.undo)
+        say(f"{tool}: {np.median(found[tool].own):.0f} ms, {np.median(found[tool].cpu):.0f} ms of CPU time")
+    for number in range(rounds):
+        stage.prepare("accept", number)
+        for name, call in (("accept", stage.accept), ("next", stage.go_on)):
+            _take(stage, found, name, call)
+    refresh += [stage.refresh() for _ in range(REFRESHES)]
+    return refresh, found
+
+
+def _take(stage: ToolStage, found: dict[str, Times], name: str, call: Callable[[], None]) -> None:
+    """Do one thing, and wait until all that it brings about is over."""
+    stage.in_napari = stage.cpu_in_napari = 0.0
+    wall, cpu = time.perf_counter(), time.thread_time()
+    call()
+    own, spent = time.perf_counter() - wall, time.thread_time() - cpu
+    in_napari, cpu_in_napari = stage.in_napari, stage.cpu_in_napari
+    stage.draw()
+    drawn = time.perf_counter() - wall
+    times = found.setdefault(name, Times([], [], [], []))
+    times.own.append(1e3 * (own - in_napari))
+    times.cpu.append(1e3 * (spent - cpu_in_napari))
+    times.drawn.append(1e3 * drawn)
+    times.after.append(1e3 * stage.settle())
+
+
+def _figures(name: str, refresh: list[float], found: dict[str, Times]) -> list[Figure]:
+    base = float(np.median(refresh))
+    figures = [Figure(f"{name}: napari's own refresh of the layer", base, "ms")]
+    for tool, times in found.items():
+        limit = MAGIC_MS if tool == "magic" else MEDIAN_MS
+        figures += [
+            Figure(f"{name}, {tool}: median", float(np.median(times.own)), "ms", limit),
+            Figure(f"{name}, {tool}: p95", float(np.percentile(times.own, 95)), "ms", P95_MS),
+            Figure(f"{name}, {tool}: CPU time, median", float(np.median(times.cpu)), "ms"),
+            Figure(f"{name}, {tool}: until drawn / napari's refresh", float(np.median(times.drawn)) / base, "", REDRAW),
+        ]
+    longest = max(max(times.after) for times in found.values())
+    return [*figures, Figure(f"{name}: longest stall after a step, of the table and the counts", longest, "ms")]
