@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from statistics import mean, median
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,16 @@ def run(settings: Settings) -> Result:
         rows[f"{dims}D"] = found = [row for one in samples for row in repair(model, one, VOXEL_SIZES[name])]
         figures += _figures(dims, [row for row in found if row.least == RIGHT], is_main=True)
         figures += _figures(dims, [row for row in found if row.least == COUNTED], is_main=False)
-    return Result(tuple(figures), {name: [asdict(row) for row in part] for name, part in rows.items()})
+    return Result(tuple(figures), {name: _spent(part) for name, part in rows.items()})
+
+
+def _spent(rows: Iterable[Row]) -> dict[str, int]:
+    """Count how often which error took how many gestures, and with what it was corrected at last."""
+    counts: Counter[str] = Counter()
+    for row in rows:
+        for who, spent in (("ours", row.ours), ("napari", row.napari)):
+            counts[f"{row.kind}, IoU {row.least}, {who}, by {spent.by}: {spent.gestures}"] += 1
+    return dict(sorted(counts.items()))
 
 
 def _part(sample: Sample) -> Sample:
