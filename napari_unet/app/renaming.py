@@ -10,6 +10,7 @@ import fastremap
 import numpy as np
 
 from napari_unet.app.annotations import unique_ids
+from napari_unet.core.edits.find import blocks_of, has
 
 if TYPE_CHECKING:
     from napari_unet.app.annotations import Labels
@@ -70,14 +71,18 @@ def renamed(result: Result, labels: Labels, names: Mapping[int, int], frame: tup
 
 
 def _is_in(labels: Labels, one: int, n_asked: int) -> bool:
-    return bool((labels == one).any()) if n_asked < FEW else True
+    return has(labels, one) if n_asked < FEW else True
 
 
 def _rename(labels: Labels, names: Mapping[int, int]) -> None:
-    """Write new ids in place, all at once."""
+    """Write new ids in place, all at once; arrays of the size of the labels would take longer than the rest."""
     if len(names) < FEW:
-        places = [(labels == old, new) for old, new in names.items()]
-        for place, new in places:
-            labels[place] = new
-        return
-    labels[...] = fastremap.remap(np.ascontiguousarray(labels), dict(names), preserve_missing_labels=True)
+        for block in blocks_of(labels):
+            part = labels[block]
+            places = [(part == old, new) for old, new in names.items()]
+            for place, new in places:
+                part[place] = new
+    elif labels.flags.c_contiguous:
+        fastremap.remap(labels, dict(names), preserve_missing_labels=True, in_place=True)
+    else:
+        labels[...] = fastremap.remap(np.ascontiguousarray(labels), dict(names), preserve_missing_labels=True)

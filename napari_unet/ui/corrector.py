@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import fastremap
 import numpy as np
 
 from napari_unet.app.edges import EdgeMap, KeptMaps, basins
@@ -207,8 +208,10 @@ class Corrector:
 def _names(labels: NDArray[np.integer[Any]], edit: LabelEdit) -> dict[int, int]:
     """Say which object gets which id."""
     before, after = np.asarray(labels[edit.box])[edit.mask], edit.new_values()
-    old, first = np.unique(before, return_index=True)
-    return dict(zip(old.tolist(), after[first].tolist(), strict=True))
+    old, numbered = fastremap.unique(before, return_inverse=True)
+    new = np.zeros(len(old), after.dtype)
+    new[numbered.ravel()] = after
+    return dict(zip(old.tolist(), new.tolist(), strict=True))
 
 
 def middle_of(labels: NDArray[np.integer[Any]], label: int) -> tuple[float, ...] | None:

@@ -145,7 +145,13 @@ def check_room(dtype: np.dtype[Any], highest: int) -> None:
 def is_any(labels: Labels, ids: Sequence[int]) -> NDArray[np.bool_]:
     """Mark the voxels of any of the ids."""
     if len(ids) > FEW_IDS:
-        return np.isin(labels, np.asarray(ids, dtype=np.int64))
+        highest = int(labels.max(initial=0))
+        if highest > DENSE_IDS or int(labels.min(initial=0)) < 0:
+            return np.isin(labels, np.asarray(ids, dtype=np.int64))
+        table = np.zeros(highest + 1, bool)
+        table[[one for one in ids if one <= highest]] = True
+        found: NDArray[np.bool_] = table[labels]
+        return found
     top = np.iinfo(labels.dtype).max  # numpy refuses to compare with what the type cannot hold
     hits: list[NDArray[np.bool_]] = [labels == one for one in ids if one <= top] or [np.zeros(labels.shape, bool)]
     for other in hits[1:]:
