@@ -182,6 +182,8 @@ class ToolStage:
 
     def settle(self) -> float:
         """Wait until the dock has looked at all that changed; gives how long the window stood still, in s."""
+        self.dock.results.pause_for(0.0)  # it would wait for seconds, so as not to disturb
+        self.dock.results.touch()
         longest, end = 0.0, time.perf_counter() + SETTLE_S
         while time.perf_counter() < end:
             started = time.perf_counter()
