@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.measure import environment, say
 from benchmarks.record import Figure, Result, Settings, Unavailable
+from benchmarks.watch import spin
 from napari_unet.core.edits import EDITS
 from napari_unet.launch import has_display
 
@@ -23,7 +24,8 @@ MAGIC_MS = 100.0
 SHAPES = {"4096 x 4096": (4096, 4096), "64 x 1024 x 1024": (64, 1024, 1024)}
 QUICK_SHAPES = {"512 x 512": (512, 512), "48 x 256 x 256": (48, 256, 256)}
 N_OBJECTS = 2000
-ROUNDS, WHOLE_ROUNDS, REFRESHES = 5, 2, 8
+ROUNDS, WHOLE_ROUNDS, REFRESHES = 6, 3, 8
+PAUSE_S = 0.1  # between two keys
 WHOLE = ("renumber", "remove_small", "clear_border")
 """They change all objects."""
 
@@ -41,7 +43,7 @@ class Times:
     drawn : list of float, ms
         From the key until the window has drawn it.
     after : list of float, ms
-        Longest time afterwards in which the window did nothing else.
+        Longest time in which the window stood still when the table and the counts followed.
     """
 
     own: list[float]
@@ -80,18 +82,22 @@ def _measure(stage: ToolStage, rounds: int) -> tuple[list[float], dict[str, Time
         for number in range(min(rounds, WHOLE_ROUNDS) if tool in WHOLE else rounds):
             stage.prepare(tool, number)
             _take(stage, found, tool, lambda tool=tool: stage.use(tool))  # type: ignore[misc]  # bound now
+            spin(PAUSE_S)
             _take(stage, found, "undo", stage.undo)
+            spin(PAUSE_S)
+        found[tool].after.append(1e3 * stage.look())
         say(f"{tool}: {np.median(found[tool].own):.0f} ms, {np.median(found[tool].cpu):.0f} ms of CPU time")
     for number in range(rounds):
         stage.prepare("accept", number)
         for name, call in (("accept", stage.accept), ("next", stage.go_on)):
             _take(stage, found, name, call)
+            spin(PAUSE_S)
     refresh += [stage.refresh() for _ in range(REFRESHES)]
     return refresh, found
 
 
 def _take(stage: ToolStage, found: dict[str, Times], name: str, call: Callable[[], None]) -> None:
-    """Do one thing, and wait until all that it brings about is over."""
+    """Do one thing, and let the window draw it."""
     stage.in_napari = stage.cpu_in_napari = 0.0
     wall, cpu = time.perf_counter(), time.thread_time()
     call()
@@ -103,7 +109,6 @@ def _take(stage: ToolStage, found: dict[str, Times], name: str, call: Callable[[
     times.own.append(1e3 * (own - in_napari))
     times.cpu.append(1e3 * (spent - cpu_in_napari))
     times.drawn.append(1e3 * drawn)
-    times.after.append(1e3 * stage.settle())
 
 
 def _figures(name: str, refresh: list[float], found: dict[str, Times]) -> list[Figure]:
@@ -117,5 +122,5 @@ def _figures(name: str, refresh: list[float], found: dict[str, Times]) -> list[F
             Figure(f"{name}, {tool}: CPU time, median", float(np.median(times.cpu)), "ms"),
             Figure(f"{name}, {tool}: until drawn / napari's refresh", float(np.median(times.drawn)) / base, "", REDRAW),
         ]
-    longest = max(max(times.after) for times in found.values())
+    longest = max(ms for times in found.values() for ms in times.after)
     return [*figures, Figure(f"{name}: longest stall after a step, of the table and the counts", longest, "ms")]

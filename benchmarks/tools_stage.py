@@ -180,9 +180,9 @@ class ToolStage:
         self.draw()
         return 1e3 * (time.perf_counter() - started)
 
-    def settle(self) -> float:
-        """Wait until the dock has looked at all that changed; gives how long the window stood still, in s."""
-        self.dock.results.pause_for(0.0)  # it would wait for seconds, so as not to disturb
+    def look(self) -> float:
+        """Let the dock look at all that changed; gives how long the window stood still meanwhile, in s."""
+        self.dock.results.pause_for(0.0)  # while one works it waits for a pause of the hand, up to seconds
         self.dock.results.touch()
         longest, end = 0.0, time.perf_counter() + SETTLE_S
         while time.perf_counter() < end:
