@@ -77,7 +77,7 @@ def test_live_when_switched_on_then_the_picture_follows_and_what_was_corrected_s
     n = len(dock.session.history._done)
     dock.train.live.toggle.click()
     wait_shown(dock, qtbot)
-    assert dock.train.live.line.text().startswith("Learning: learnt from 3 cells, model 1")
+    assert dock.train.live.line.text().startswith("Learning: learnt from 3 cells, model ")
     assert dock.job.bar.isHidden()
     assert dock.train.sources.isHidden()
     after = labels_of(dock).copy()
