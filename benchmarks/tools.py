@@ -24,7 +24,7 @@ MAGIC_MS = 100.0
 SHAPES = {"4096 x 4096": (4096, 4096), "64 x 1024 x 1024": (64, 1024, 1024)}
 QUICK_SHAPES = {"512 x 512": (512, 512), "48 x 256 x 256": (48, 256, 256)}
 N_OBJECTS = 2000
-ROUNDS, WHOLE_ROUNDS, REFRESHES = 6, 3, 8
+ROUNDS, WHOLE_ROUNDS, REFRESHES = 5, 2, 8
 PAUSE_S = 0.1  # between two keys
 WHOLE = ("renumber", "remove_small", "clear_border")
 """They change all objects."""

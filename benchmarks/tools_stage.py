@@ -114,6 +114,7 @@ class ToolStage:
         middle = self.places[one]
         view.go_to(self.viewer, self.layer, tuple(middle))
         if tool == "magic":
+            self.tab.corrector.pen.clear()
             self.tab.corrector.pen._strokes.append(Drawn(True, [middle.astype(float)], [(0.0, 0.0)]))
         elif tool == "draw":
             self._draw_outline(middle)
