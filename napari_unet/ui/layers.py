@@ -272,11 +272,6 @@ def labels_array(layer: Labels) -> NDArray[np.integer[Any]]:
     return data if channel is None else data[(slice(None),) * channel + (0,)]
 
 
-def copy_labels(layer: Labels) -> NDArray[np.int32]:
-    """Copy the labels in the main thread, so that a job never sees the user paint."""
-    return np.array(labels_array(layer), dtype=np.int32)
-
-
 def write_edit(layer: Labels, edit: LabelEdit) -> None:
     """Write an edit as one step of the layer's own history."""
     _write(layer, edit.indices(), edit.new_values())

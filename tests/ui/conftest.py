@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
     from qtpy.QtWidgets import QWidget
 
+    from napari_unet.ui.correct_tab import CorrectTab
+
 MODEL = "blobs"
 LIMIT_MS = 60_000
 
@@ -162,6 +164,14 @@ def segmented(viewer: Viewer, blobs: str, dock: UNetWidget, qtbot: QtBot) -> UNe
     viewer.add_image(squares(), name="squares")
     press(dock, qtbot)
     return dock
+
+
+@pytest.fixture
+def tab(segmented: UNetWidget) -> CorrectTab:
+    """Give the Correct tab with four segmented squares."""
+    segmented.tabs.setCurrentIndex(1)
+    segmented.correct.refresh()
+    return segmented.correct
 
 
 def destroy(widget: QWidget) -> None:

@@ -23,13 +23,6 @@ if TYPE_CHECKING:
     from tests.ui.conftest import Told
 
 
-@pytest.fixture
-def tab(segmented: UNetWidget) -> CorrectTab:
-    segmented.tabs.setCurrentIndex(1)
-    segmented.correct.refresh()
-    return segmented.correct
-
-
 def labels_of(dock: UNetWidget) -> NDArray[np.integer]:
     return layers.labels_array(dock.results.need().labels)
 

@@ -28,13 +28,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def tab(segmented: UNetWidget) -> CorrectTab:
-    segmented.tabs.setCurrentIndex(1)
-    segmented.correct.refresh()
-    return segmented.correct
-
-
-@pytest.fixture
 def labels(segmented: UNetWidget) -> Labels:
     return segmented.results.need().labels
 

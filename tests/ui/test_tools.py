@@ -29,13 +29,6 @@ MANIFEST = Path(tool_menu.__file__).parents[1] / "napari.yaml"
 
 
 @pytest.fixture
-def tab(segmented: UNetWidget) -> CorrectTab:
-    segmented.tabs.setCurrentIndex(1)
-    segmented.correct.refresh()
-    return segmented.correct
-
-
-@pytest.fixture
 def stack(viewer: Viewer, dock: UNetWidget) -> CorrectTab:
     """Give the tab with a stack of 6 slices in which a square is drawn twice, and a column in all of them."""
     viewer.add_image(np.zeros((6, 40, 40), np.float32), axis_labels=("z", "y", "x"), name="stack")
