@@ -13,7 +13,6 @@ from napari_unet.app.annotations import unique_ids
 from napari_unet.app.teaching import CUT, KNOWN, UNKNOWN
 from napari_unet.app.training_set import Entry, Kept, Record, image_sha256, newest, now
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.metrics.instances import overlaps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -228,6 +227,10 @@ def new_part(sample: Sample, learnt: Sample, *, semantic: bool = False) -> Sampl
     Sample
         With less annotated: objects that are new or were redrawn, and other voxels that were not known before.
     """
+    from napari_unet.core.metrics.instances import (
+        overlaps,  # with scipy's optimiser, which opening the dock does without
+    )
+
     known, had = _annotated(sample), _annotated(learnt)
     fresh = (known > 0) & (had == UNKNOWN)
     if semantic:
