@@ -227,9 +227,7 @@ def new_part(sample: Sample, learnt: Sample, *, semantic: bool = False) -> Sampl
     Sample
         With less annotated: objects that are new or were redrawn, and other voxels that were not known before.
     """
-    from napari_unet.core.metrics.instances import (
-        overlaps,  # with scipy's optimiser, which opening the dock does without
-    )
+    from napari_unet.core.metrics.instances import overlaps  # loads an optimiser: not when the dock opens
 
     known, had = _annotated(sample), _annotated(learnt)
     fresh = (known > 0) & (had == UNKNOWN)

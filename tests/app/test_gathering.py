@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import napari_unet.core.metrics.instances  # noqa: F401 - loaded here, not within an example's deadline
 from napari_unet.app.gathering import Taught, gather, merged, new_part, new_since
 from napari_unet.app.training_set import keep, leave_out, read_set
 from napari_unet.core.base.image import Image
