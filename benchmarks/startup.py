@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import subprocess
 import sys
 import tempfile
 import time
 from functools import partial
+from pathlib import Path
 from statistics import median
 
+import napari_unet
 from benchmarks.measure import Cost, environment, interleaved, say
 from benchmarks.record import Figure, Result, Settings
 from napari_unet.launch import has_display
@@ -59,6 +62,8 @@ if "viewer" in globals():
 def run(settings: Settings) -> Result:
     """Measure imports everywhere, and the dock where there is a display."""
     rounds = 3 if settings.quick else 9
+    # pip compiles what it installs, napari too; of a checkout it is done at the first start, which is not measured.
+    compileall.compile_dir(Path(napari_unet.__file__).parent, quiet=1)
     costs = interleaved({"napari": partial(start, NAPARI), "plugin": partial(start, PLUGIN)}, rounds)
     figures = _figures("Importing the plugin", costs, "napari", "plugin", target=TARGET)
     if has_display():

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.files import link_file, sha256
 from napari_unet.core.base.parts import check_image
-from napari_unet.core.io import expand, read_image, read_labels, stem, write_image, write_labels
 
 if TYPE_CHECKING:
     from napari_unet.core.base.image import Image
@@ -135,10 +134,14 @@ def sample_files(folder: Path, name: str) -> tuple[Path, Path, Path]:
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
+    from napari_unet.core.io import expand, stem
+
     return {stem(path): path for path in expand([str(folder)])}
 
 
 def _load(name: str, paths: list[Path], labels: Path, annotated: Path | None) -> Sample:
+    from napari_unet.core.io import read_image, read_labels  # slow to load, and the dock opens without it
+
     images = [read_image(path) for path in paths]
     image = images[0] if len(images) == 1 else stack_channels(images)
     check_image(image)
@@ -181,6 +184,8 @@ def save_sample(folder: Path, sample: Sample, image_file: Path | None = None) ->
     Path
         The image's file.
     """
+    from napari_unet.core.io import write_image, write_labels
+
     image, labels, mask = sample_files(folder, sample.name)
     for path in (image, labels, mask):
         path.parent.mkdir(parents=True, exist_ok=True)
