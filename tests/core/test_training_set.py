@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_unet.core import io
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.image import Image
 from napari_unet.core.io import write_image, write_labels
-from napari_unet.core.store import training_set
 from napari_unet.core.store.training_set import load_samples, save_sample, stack_channels
 from tests.core.phantoms import blobs
 
@@ -152,7 +152,7 @@ def test_save_when_it_breaks_off_at_any_file_then_the_training_set_can_still_be_
         return wrapped
 
     for name in ("write_image", "write_labels"):
-        monkeypatch.setattr(training_set, name, breaking(getattr(training_set, name)))
+        monkeypatch.setattr(io, name, breaking(getattr(io, name)))
     with pytest.raises(OSError, match="No space"):
         save_sample(folder / "train", replace(PLANE, name="s9"))
     assert [s.name for s in load_samples(folder)] == ["s0", "s1", "s2"]
