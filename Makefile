@@ -5,11 +5,12 @@ PY := .venv/bin/python
 HEADLESS = $(if $(DISPLAY)$(WAYLAND_DISPLAY),,$(if $(shell command -v xvfb-run),xvfb-run -a -s "-screen 0 1400x900x24"))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test lint wheel bench screenshots docs clean
+.PHONY: help setup system demo test nightly lint wheel bench screenshots docs clean
 
 help:
 	@echo "make demo         segment a real image, show the result (without a display: write it to demo/)"
 	@echo "make test         lint, types, architecture, manifest and all tests"
+	@echo "make nightly      the same with 500 random lives of a labels layer instead of 25"
 	@echo "make lint         the same without the tests"
 	@echo "make wheel        build the package and try it in a clean environment"
 	@echo "make bench        measure speed (minutes)"
@@ -43,6 +44,9 @@ demo: setup
 
 test: lint
 	$(HEADLESS) $(PY) -m pytest -q
+
+nightly: export NAPARI_UNET_EXAMPLES = 500
+nightly: test
 
 lint: setup
 	$(PY) -m ruff check .

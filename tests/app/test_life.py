@@ -24,28 +24,72 @@ from napari_unet.app.history import CallStep
 from napari_unet.app.jobs import InlineRunner
 from napari_unet.app.requests import KeptOutput, SegmentResult
 from napari_unet.app.session import Session
+from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.image import Image
+from napari_unet.core.edits import EDITS, apply_edit
 from napari_unet.core.store.autosave import identify
 from napari_unet.core.store.autosave_lock import LOCK_FILE
 from napari_unet.core.store.journal import MAGIC
 from napari_unet.core.store.journal_writer import generations
+from napari_unet.core.targets.basins import split_basins
 from tests.app.strategies import boxes, same
 
 if TYPE_CHECKING:
     from napari_unet.app.result import Result
 
 EXAMPLES = int(os.environ.get("NAPARI_UNET_EXAMPLES", "25"))
-SHAPE = (12, 15)
-IMAGE = Image(np.arange(180, dtype=np.float32).reshape(SHAPE), "YX", name="cells")
+SHAPE = (4, 9, 11)
+IMAGE = Image(np.arange(396, dtype=np.float32).reshape(SHAPE), "ZYX", name="cells")
 ID = identify(IMAGE)
 BOX = boxes(SHAPE)
 OBJECT = st.integers(1, 6)
+VOXEL = st.tuples(*(st.integers(0, n - 1) for n in SHAPE))
 
 
 def is_same(one: tuple[np.ndarray, Result], other: tuple[np.ndarray, Result]) -> bool:
     (labels, a), (other_labels, b) = one, other
     told = [(result.model, {k: round(v, 5) for k, v in result.confidence.items()}) for result in (a, b)]
     return np.array_equal(labels, other_labels) and same(a.corrections, b.corrections) and told[0] == told[1]
+
+
+def first_labels() -> np.ndarray:
+    """Draw objects on which each tool has something to do: a hole, a notch, two pieces, an empty slice between."""
+    labels = np.zeros(SHAPE, np.int32)
+    labels[:, 1:6, 1:5] = 1
+    labels[1, 3, 2:4] = labels[2, 4, 4] = 0
+    labels[:2, 1:4, 6:8] = labels[:2, 1:3, 9] = 2
+    labels[[0, 2], 7:, 6:9] = 3
+    labels[3, 8, 0:2] = 4
+    return labels
+
+
+class Maps:
+    """What a network that saw the labels would have said of them."""
+
+    def __init__(self, labels: np.ndarray) -> None:
+        inside = np.where(labels > 0, 0.9, 0.6).astype(np.float32)
+        self.values = np.stack([inside, 1 - inside])
+
+    def __getitem__(self, box: tuple[slice, ...]) -> np.ndarray:
+        return self.values[(slice(None), *box)]
+
+
+def drawn(tool: str, labels: np.ndarray, at: tuple[int, ...], other: tuple[int, ...]) -> dict[str, object]:
+    """Give what a person draws for a tool."""
+    z, top, left = at
+    outline = [(z, top, left), (z, top, left + 4), (z, top + 4, left + 4), (z, top + 4, left)]
+    return {
+        "draw": {"outline": outline},
+        "copy_on": {"at": z},
+        "shrink": {"by": 1.0},
+        "split": {"seeds": [at, other]} if labels[at] and labels[at] == labels[other] else {},
+        "magic": {
+            "add": [[at]],
+            "remove": [[other]] if labels[at] != labels[other] else [],
+            "maps": Maps(labels),
+            "basins": lambda height, mask, prominence: split_basins(height, mask, seed=-1.0, prominence=prominence),
+        },
+    }.get(tool, {})
 
 
 class Life(RuleBasedStateMachine):
@@ -71,7 +115,7 @@ class Life(RuleBasedStateMachine):
         self.saver.saved.connect(self.on_saved)
         found = self.saver.found(ID)
         assert len(found) == 1 or (not found and self.safe is None)
-        self.labels, slot = np.zeros(SHAPE, np.int32), None
+        self.labels, slot = first_labels(), None
         self.session.open_result(self.key, IMAGE, self.labels)
         if found:
             back, slot = load(found[0], IMAGE), found[0].folder
@@ -113,6 +157,27 @@ class Life(RuleBasedStateMachine):
     @rule(one=OBJECT, other=st.integers(0, 6))
     def fill(self, one, other):
         self.write(np.where(self.labels == one, other, self.labels))
+
+    @rule(
+        name=st.sampled_from(sorted(EDITS)),
+        picks=st.lists(st.integers(0, 9), min_size=1, max_size=2),
+        at=VOXEL,
+        other=VOXEL,
+    )
+    def use_a_tool(self, name, picks, at, other):
+        tool, there = EDITS[name], np.unique(self.labels[self.labels > 0]).tolist()
+        chosen = sorted({there[pick % len(there)] for pick in picks}) if there else []
+        try:
+            edit = tool(self.labels, chosen, **drawn(name, self.labels, at, other))
+        except UserError:
+            return  # it says what is missing
+        before, after = self.labels.copy(), apply_edit(self.labels, edit)
+        with self.session.history.group(tool.title, self.key):
+            if name in ("relabel", "renumber"):
+                changed = before != after
+                names = dict(zip(before[changed].tolist(), after[changed].tolist(), strict=True))
+                self.session.rename(self.key, before, names)
+            self.write(after, tool.title)
 
     @rule(one=OBJECT, verb=st.sampled_from(["accept", "unaccept", "mark_unsure", "mark_sure"]))
     def say(self, one, verb):
