@@ -99,7 +99,7 @@ class LiveLearning:
                 self.write()
             on_payload(payload)
 
-        return self._session.learn_live(self.inbox, options, folder, on_payload=_on_payload)
+        return self._session.trainer.learn_live(self.inbox, options, folder, on_payload=_on_payload)
 
     def hand_in(self, keys: Iterable[str]) -> None:
         """Hand in the labels and corrections that are not as they were handed in the last time."""

@@ -1,34 +1,31 @@
-"""What the dock works on: the current model, the results that are open, the undo list and the running job."""
+"""What the dock works on: the current model, the results that are open, the undo list, trainings and jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
 from napari_unet.app import annotations as notes
-from napari_unet.app import commands, library, lineage, live
-from napari_unet.app.commands import FineTuneRequest, KeptOutput, SegmentRequest, SegmentResult, Training, TrainRequest
+from napari_unet.app import commands, library, lineage
 from napari_unet.app.history import History, StateStep
 from napari_unet.app.jobs import Job, Jobs, Runner
 from napari_unet.app.merging import merge_prediction
 from napari_unet.app.overview import Overview, look_over
-from napari_unet.app.preflight import Review, review
 from napari_unet.app.renaming import renamed
+from napari_unet.app.requests import KeptOutput, RedecodeRequest, SegmentRequest, SegmentResult
 from napari_unet.app.result import Result, bytes_kept, carry_confidence
-from napari_unet.app.summary import teaches_nothing
-from napari_unet.app.teaching import Snapshot, take_snapshot
+from napari_unet.app.trainer import Trainer
 from napari_unet.core.base.errors import UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_unet.app.annotations import Box, Corrections, Labels, Mask, ObjectState
-    from napari_unet.app.live_inbox import Inbox
-    from napari_unet.app.unfinished import Unfinished
     from napari_unet.core.base.image import Image
-    from napari_unet.core.base.options import SegmentOptions, TrainOptions
+    from napari_unet.core.base.options import SegmentOptions
 
 
 class Session:
@@ -42,12 +39,11 @@ class Session:
 
     model_changed = Signal(str)
     result_changed = Signal(str)
-    training_ended = Signal(Training)
 
     def __init__(self, runner: Runner) -> None:
         self.history = History()
         self.jobs = Jobs(runner)
-        self.last_training: Training | None = None
+        self.trainer = Trainer(self)
         self._model: str | None = None
         self._previous: str | None = None
         self._results: dict[str, Result] = {}
@@ -88,6 +84,13 @@ class Session:
         """
         self.set_model(name)
         library.keep_model(name)
+        library.remember_used(name)
+
+    def adopt_model(self, name: str) -> None:
+        """Use a model that a training has just brought; what was current before can be taken back."""
+        before = self._model
+        self.set_model(name)
+        self._previous = self._previous or before
         library.remember_used(name)
 
     def take_back_model(self) -> None:
@@ -304,7 +307,7 @@ class Session:
         result = self.result(key)
         if result.prediction is None or not result.model:
             return None
-        request = commands.RedecodeRequest(result.prediction, library.find_model(result.model), options)
+        request = RedecodeRequest(result.prediction, library.find_model(result.model), options)
         job: Job[SegmentResult] = Job("Change thresholds", _topic(key), exclusive=False)
         return self.jobs.start(commands.redecode, request, job, on_done=on_done)
 
@@ -348,127 +351,6 @@ class Session:
         )
         self._put_with_step("Segment", key, after)
         return labels
-
-    # --- training --------------------------------------------------------------------------------
-
-    def review(self, labels: Mapping[str, Labels], on_done: Callable[[Review], None]) -> Job[Review]:
-        """Count what all open results would teach and find what would spoil a training, beside the window.
-
-        The labels are copied; a newer review supersedes an older one.
-        """
-        job: Job[Review] = Job("Look at the corrections", "review", exclusive=False)
-        return self.jobs.start(review, self.snapshots(labels), job, on_done=on_done)
-
-    def snapshots(self, labels: Mapping[str, Labels]) -> tuple[Snapshot, ...]:
-        """Copy what all open results teach, so that the user can go on painting."""
-        kept = [(key, self.result(key), array) for key, array in labels.items()]
-        return tuple(take_snapshot(one.image, array, one.corrections, origin=key) for key, one, array in kept)
-
-    def fine_tune(
-        self,
-        labels: Mapping[str, Labels],
-        options: TrainOptions,
-        *,
-        on_payload: Callable[[object], None] | None = None,
-    ) -> Job[Training]:
-        """Teach the current model's lineage from all labels so far; if that gets no worse, the new one becomes current.
-
-        Raises
-        ------
-        UserError
-            When there is nothing to learn from, no model, or another job has the device.
-        """
-        folder = self.model_folder()
-        # What the versions before have learnt from teaches as well: after a sample was left out, that may be all.
-        snapshots = self.snapshots(labels) if lineage.has_samples(folder) else self.teachers(labels)
-        request = FineTuneRequest(folder, snapshots, options=options)
-        job: Job[Training] = Job(f"Fine-tune '{self._model}'", background=True)
-        if on_payload is not None:
-            job.produced.connect(on_payload)
-        return self.jobs.start(commands.fine_tune, request, job, on_done=self._on_trained)
-
-    def learn_live(
-        self,
-        inbox: Inbox,
-        options: TrainOptions,
-        folder: Path | None = None,
-        *,
-        on_payload: Callable[[object], None],
-    ) -> Job[Training]:
-        """Teach the current model while the user corrects; ended by ``request_stop``. See `app.live_session`.
-
-        Raises
-        ------
-        UserError
-            When there is no model, or another job has the device.
-        """
-        job: Job[Training] = Job(f"Teach '{self._model}' while you correct", background=True)
-        job.produced.connect(on_payload)
-        request = live.LiveRequest(self.model_folder(), inbox, options, folder)
-        return self.jobs.start(live.learn_live, request, job, on_done=self._on_trained)
-
-    def train(
-        self,
-        labels: Mapping[str, Labels],
-        options: TrainOptions,
-        title: str,
-        *,
-        start: Path | None = None,
-        on_payload: Callable[[object], None] | None = None,
-    ) -> Job[Training]:
-        """Train a new model on all open results, from random weights or those of `start`; it becomes current.
-
-        Raises
-        ------
-        UserError
-            When there is nothing to learn from, or another job has the device.
-        """
-        request = TrainRequest(self.teachers(labels), options=options, title=title, start=start)
-        job: Job[Training] = Job(f"Train '{title}'", background=True)
-        if on_payload is not None:
-            job.produced.connect(on_payload)
-        return self.jobs.start(commands.train, request, job, on_done=self._on_trained)
-
-    def resume(self, one: Unfinished, *, on_payload: Callable[[object], None] | None = None) -> Job[Training]:
-        """Go on with a fine-tuning or a new model that was interrupted, on what was saved when it began.
-
-        Raises
-        ------
-        UserError
-            When the model that it starts from is gone, or another job has the device.
-        """
-        start = library.find_model(one.model) if one.model else None
-        job: Job[Training] = Job(f"Go on with '{one.title or one.folder.name}'", background=True)
-        if on_payload is not None:
-            job.produced.connect(on_payload)
-        if one.kind == "new" or start is None:
-            asked = TrainRequest(options=one.options, title=one.title, start=start, resume=one.folder)
-            return self.jobs.start(commands.train, asked, job, on_done=self._on_trained)
-        request = FineTuneRequest(start, options=one.options, resume=one.folder)
-        return self.jobs.start(commands.fine_tune, request, job, on_done=self._on_trained)
-
-    def teachers(self, labels: Mapping[str, Labels]) -> tuple[Snapshot, ...]:
-        """Copy what all open results teach.
-
-        Raises
-        ------
-        UserError
-            When they teach nothing.
-        """
-        if all(teaches_nothing(self.result(key).corrections, array) for key, array in labels.items()):
-            raise UserError(
-                "There is nothing to learn from yet.", "Accept or correct some objects, or finish a region."
-            )
-        return self.snapshots(labels)
-
-    def _on_trained(self, training: Training) -> None:
-        self.last_training = training
-        if training.accepted and training.folder is not None:
-            before = self._model
-            self.set_model(training.name)
-            self._previous = self._previous or before
-            library.remember_used(training.name)
-        self.training_ended.emit(training)
 
 
 def _topic(key: str) -> str:

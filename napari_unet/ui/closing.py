@@ -144,7 +144,7 @@ class ShutDown:
         for signal in (session.jobs.changed, session.history.changed, session.model_changed):
             signal.disconnect()
         session.result_changed.disconnect()
-        session.training_ended.disconnect()
+        session.trainer.ended.disconnect()
         for job in session.jobs.active:
             job.leave()
         self._runner.wait(WAIT_S)

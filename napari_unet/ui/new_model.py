@@ -158,7 +158,9 @@ class NewModel(QWidget):
             options, start = self.value(), self._start()
             self._hooks.begin()
             labels = self._results.all_labels()
-            job = self._session.train(labels, options, self._title(), start=start, on_payload=self._hooks.on_row)
+            job = self._session.trainer.train(
+                labels, options, self._title(), start=start, on_payload=self._hooks.on_row
+            )
             self._hooks.started(job)
 
     # ------------------------------------------------------------ plan
@@ -166,7 +168,9 @@ class NewModel(QWidget):
     def show_plan(self) -> None:
         """Say in words what would be trained, as soon as that has been found out."""
         with messages.told():
-            request = planning.PlanRequest(self._session.teachers(self._results.all_labels()), options=self.value())
+            request = planning.PlanRequest(
+                self._session.trainer.teachers(self._results.all_labels()), options=self.value()
+            )
             job: Job[PlanReport] = Job("Plan a network", PLAN, exclusive=False)
             self._session.jobs.start(planning.plan, request, job, on_done=self._on_planned)
 

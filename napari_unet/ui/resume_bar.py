@@ -84,7 +84,7 @@ class ResumeBar(QFrame):
                 self._session.set_model(library.find_model(one.model).name)
                 self._live.start(one.folder)
             else:
-                job = self._session.resume(one, on_payload=self._hooks.on_row)
+                job = self._session.trainer.resume(one, on_payload=self._hooks.on_row)
                 self._hooks.begin()
                 self._hooks.started(job)
             self.hide()

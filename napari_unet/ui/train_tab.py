@@ -79,7 +79,7 @@ class TrainTab(QWidget):
         self._lay_out()
         results.changed.connect(self._on_changed)
         session.jobs.changed.connect(self._on_jobs)
-        session.training_ended.connect(self._on_training_ended)
+        session.trainer.ended.connect(self._on_training_ended)
         session.model_changed.connect(self._on_model)
         workspace.viewer.events.theme.connect(self._on_theme)
         device.loaded.connect(self._on_loaded)
@@ -116,7 +116,7 @@ class TrainTab(QWidget):
     def refresh(self) -> None:
         """Look anew at what would be learnt from; said when that has been found out."""
         try:
-            self._session.review(self._results.all_labels(), self._on_looked)
+            self._session.trainer.review(self._results.all_labels(), self._on_looked)
         except UserError as error:
             self.sources.setText(str(error))
 
@@ -175,7 +175,7 @@ class TrainTab(QWidget):
         with messages.told():
             options = self.options.value()
             self._begin()
-            self._started(self._session.fine_tune(self._results.all_labels(), options, on_payload=self._on_row))
+            self._started(self._session.trainer.fine_tune(self._results.all_labels(), options, on_payload=self._on_row))
 
     def _begin(self) -> None:
         self.outcome.hide()

@@ -95,9 +95,9 @@ def test_verbs_when_taken_back_by_their_opposite_then_nothing_teaches(session):
     session.mark_done("layer", box)
     session.unmark_done("layer", 0)
     with pytest.raises(UserError, match="nothing to learn"):
-        session.teachers({"layer": cells()})
+        session.trainer.teachers({"layer": cells()})
     session.mark_background("layer", box)
-    assert session.teachers({"layer": cells()})[0].corrections.background.sum() == 81
+    assert session.trainer.teachers({"layer": cells()})[0].corrections.background.sum() == 81
 
 
 def test_merge_result_when_an_object_was_accepted_then_it_stays_and_one_undo_takes_all_back(session):
@@ -179,12 +179,12 @@ def test_fine_tune_when_accepted_then_the_new_model_is_used_and_one_click_takes_
     layer = cells()
     monkeypatch.setattr(commands, "fine_tune", fake)
     session.accept("layer", [1, 2])
-    with assert_emitted_once(session.training_ended):
-        session.fine_tune({"layer": layer}, TrainOptions())
+    with assert_emitted_once(session.trainer.ended):
+        session.trainer.fine_tune({"layer": layer}, TrainOptions())
     assert (session.model, session.previous_model) == ("nuclei-2d-ft-1", "nuclei-2d")
     session.take_back_model()
     assert (session.model, session.previous_model) == ("nuclei-2d", None)
-    assert session.last_training.after == 0.7
+    assert session.trainer.last.after == 0.7
     with pytest.raises(UserError, match="No training"):
         session.take_back_model()
 
@@ -207,14 +207,14 @@ def test_take_back_when_there_were_several_rounds_then_it_goes_back_one_by_one_a
 def test_fine_tune_when_not_accepted_then_the_old_model_stays(session, monkeypatch):
     monkeypatch.setattr(commands, "fine_tune", lambda request, report, stop: training_of("worse", None, accepted=False))
     session.accept("layer", [1])
-    session.fine_tune({"layer": cells()}, TrainOptions())
+    session.trainer.fine_tune({"layer": cells()}, TrainOptions())
     assert (session.model, session.previous_model) == ("nuclei-2d", None)
-    assert session.last_training.accepted is False
+    assert session.trainer.last.accepted is False
 
 
 def test_fine_tune_when_nothing_teaches_then_it_does_not_start(session):
     with pytest.raises(UserError, match="nothing to learn from"):
-        session.fine_tune({"layer": cells()}, TrainOptions())
+        session.trainer.fine_tune({"layer": cells()}, TrainOptions())
     assert not session.jobs.is_busy
 
 
@@ -228,7 +228,7 @@ def test_train_when_it_reports_then_rows_arrive_and_the_new_model_is_used(sessio
     rows = []
     monkeypatch.setattr(commands, "train", fake)
     session.mark_done("layer", (slice(None), slice(None)))
-    job = session.train({"layer": cells()}, TrainOptions(), "mine", on_payload=rows.append)
+    job = session.trainer.train({"layer": cells()}, TrainOptions(), "mine", on_payload=rows.append)
     assert (rows, session.model, job.is_background) == (["row"], "mine", True)
 
 
@@ -237,9 +237,9 @@ def test_review_when_painting_goes_on_then_the_newest_look_counts():
     late.open_result("layer", IMAGE, cells())
     late.accept("layer", [1, 2])
     layer = cells()
-    old = late.review({"layer": layer}, seen.append)
+    old = late.trainer.review({"layer": layer}, seen.append)
     layer[:] = 0
-    late.review({"layer": layer}, seen.append)
+    late.trainer.review({"layer": layer}, seen.append)
     late.jobs._runner.finish_next()
     late.jobs._runner.finish_next()
     assert old.state is JobState.SUPERSEDED
@@ -260,11 +260,11 @@ def test_review_when_asked_then_all_open_layers_count(session):
     session.open_result("second", IMAGE, cells())
     labels = {"layer": cells(), "second": cells()}
     seen = []
-    session.review(labels, seen.append)
+    session.trainer.review(labels, seen.append)
     assert seen[-1].problems[0].blocks
     session.accept("layer", [1, 2])
     session.accept("second", [1, 2])
-    session.review(labels, seen.append)
+    session.trainer.review(labels, seen.append)
     assert seen[-1].summary.text == "4 accepted cells in 2 images"
     assert ["background" in problem.text for problem in seen[-1].problems] == [True]
 
@@ -278,5 +278,5 @@ def test_fine_tune_when_only_samples_on_disk_teach_then_it_starts_all_the_same(s
 
     monkeypatch.setattr(commands, "fine_tune", fake)
     monkeypatch.setattr(lineage, "has_samples", lambda folder: folder.name == "nuclei-2d")
-    session.fine_tune({"layer": cells()}, TrainOptions())
+    session.trainer.fine_tune({"layer": cells()}, TrainOptions())
     assert len(asked[0].snapshots) == 1

@@ -285,7 +285,7 @@ def test_view_when_its_labels_are_corrected_then_tools_undo_thresholds_and_train
     assert np.array_equal(link.labels.data, before)
     part.correct.table.select(ids)
     part.correct.buttons["accept"].click()
-    (snapshot,) = part.session.snapshots(part.results.all_labels())
+    (snapshot,) = part.session.trainer.snapshots(part.results.all_labels())
     assert (snapshot.image.label_shape, snapshot.labels.shape) == ((50, 40), (50, 40))
     part.segment.options.widgets["threshold"].value = 0.8
     qtbot.waitUntil(lambda: part.session.history.undo_name == "Change thresholds", timeout=LIMIT_MS)

@@ -72,7 +72,7 @@ def test_loop_when_one_region_is_corrected_then_other_images_are_segmented_bette
     form.set_value(replace(form.value(), budget=BUDGET))
     dock.train.button.click()
     qtbot.waitUntil(lambda: not dock.session.jobs.is_busy, timeout=10 * LIMIT_MS)
-    training = dock.session.last_training
+    training = dock.session.trainer.last
     assert training is not None
     assert training.after >= training.before
     assert training.folder is not None
