@@ -11,7 +11,6 @@ import fastremap
 import numpy as np
 
 from napari_unet.app.annotations import Labels, Mask, unique_ids
-from napari_unet.app.shift import common_shift
 from napari_unet.app.summary import Summary, summary
 from napari_unet.app.teaching import KNOWN, UNKNOWN, Snapshot, to_samples
 from napari_unet.core.base.progress import Progress, Report
@@ -59,18 +58,27 @@ def review(snapshots: Sequence[Snapshot], report: Report, stop: Stop) -> Review:
         samples += to_samples(snapshot)
     semantic = any(snapshot.corrections.semantic for snapshot in snapshots)
     found = find_problems(samples, total, semantic=semantic)
-    return Review(total, (*found, *(problem for snapshot in snapshots for problem in _moved_layer(snapshot))))
+    aside = () if semantic else tuple(problem for sample in samples for problem in _aside(sample))
+    return Review(total, (*found, *aside))
 
 
-def _moved_layer(snapshot: Snapshot) -> Iterator[Problem]:
-    shift = common_shift(snapshot.corrections, snapshot.labels)
-    if shift is not None:
-        axes = snapshot.image.label_axes
-        words = ", ".join(f"{axis} {by:+.1f}" for axis, by in zip(axes, shift.voxels, strict=True) if abs(by) >= 0.5)
-        text = (
-            f"All {shift.n_objects} corrected objects of '{snapshot.name}' lie {words} voxels from what was predicted."
-        )
-        yield Problem(text, "Check that the labels lie on the image: a layer may have been moved.")
+def _aside(sample: Sample) -> Iterator[Problem]:
+    """See whether the outlines lie on the image."""
+    from napari_unet.core.metrics.alignment import alignment
+
+    known = sample.labels if sample.annotated is None else np.where(sample.annotated == KNOWN, sample.labels, 0)
+    found = alignment(lambda box: sample.image.box(0, box), known, sorted(unique_ids(known)))
+    if found is None or found.verdict == "fits":
+        return
+    what = f"{found.n_objects} objects of '{sample.name}'"
+    if found.verdict == "follows nothing":
+        text, hint = f"The outlines of {what} follow nothing in the image.", "Check that the labels belong to it."
+    else:
+        axes = sample.image.spatial_axes
+        words = ", ".join(f"{axis} {by:+.0f}" for axis, by in zip(axes, found.voxels, strict=True) if by)
+        text = f"All {what} lie {words} voxels beside what the image shows."
+        hint = "Check that the labels lie on the image: a layer may have been moved."
+    yield Problem(text, hint)
 
 
 def find_problems(samples: Sequence[Sample], counts: Summary, *, semantic: bool = False) -> tuple[Problem, ...]:
