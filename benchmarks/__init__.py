@@ -22,6 +22,7 @@ BENCHMARKS = {
     "tools": "How long each correction tool holds the window up",
     "latency": "The window while a model is fine-tuned",
     "loop": "Fine-tuning on one corrected region",
+    "gate": "Wrong corrections on purpose, and whether a worse model takes the place of a better one",
     "few_cells": "Fine-tuning on 1 to 100 cells of a new kind, against the recipes of others",
     "nuclei": "The bundled model on images it has not seen",
     "hippocampus": "A 3D model trained from scratch",

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_unet.app import annotations as notes
 from napari_unet.app.annotations import Box, Labels, unique_ids
-from napari_unet.app.teaching import take_snapshot, to_samples
+from napari_unet.app.teaching import Snapshot, take_snapshot, to_samples
 from napari_unet.core.base.options import Budget
 from napari_unet.core.store.spec import SPEC_FILE
 
@@ -117,10 +117,15 @@ def _covers_cells(rest: NDArray[np.bool_], truth: Labels) -> bool:
 
 def teach(image: Image, predicted: Labels, correction: Correction) -> tuple[Sample, ...]:
     """Turn a correction into what a training gets, in the way that the dock does it."""
+    return to_samples(snapshot_of(image, predicted, correction))
+
+
+def snapshot_of(image: Image, predicted: Labels, correction: Correction) -> Snapshot:
+    """Freeze a correction, as the dock does it at the click."""
     said = notes.start(predicted)
     said = notes.mark_unsure(said, correction.unsure)
     said = notes.mark_done(said, correction.box)
-    return to_samples(take_snapshot(image, correction.labels, said))
+    return take_snapshot(image, correction.labels, said)
 
 
 def starting_model(data: Path, cache: Path, budget: str, *options: str) -> Path:
