@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from itertools import pairwise
@@ -95,7 +95,14 @@ def _make(jobs: Iterable[Job], runs: dict[Job, Run], settings: Settings, start: 
                     RUNS.parent.mkdir(parents=True, exist_ok=True)
                     with RUNS.open("a") as file:
                         file.write(json.dumps(asdict(one)) + "\n")
-                    write_page(list(runs.values()))
+                    write_page(list(runs.values()), n_missing(runs))
+
+
+def n_missing(runs: Mapping[Job, Run]) -> int:
+    """Count the runs that are still to be made, the recipes of others for each of our full ones included."""
+    wanted = {job for seed in SEEDS for job in _ours(seed)}
+    peers = {replace(job, method=peer) for job in wanted if job.method == OURS[-1] for peer in PEERS}
+    return len((wanted | peers) - set(runs))
 
 
 def area(runs: Iterable[Run], domain: str, method: str) -> float | None:
