@@ -22,9 +22,9 @@ the same way; those of others have the CPU time that our full stage took. AP: av
 over the images; in brackets the mean over IoU 0.5 to 0.95. Home: AP at 0.5 on fluorescence, which the model knew
 before. With several seeds: mean ± standard deviation.
 
-**Read with care:** which layers learn, for how many steps, how fast and with how much rehearsal was chosen by trials that
-were scored on the same validation images as this table, so it flatters our own lines a little. The recipes of others are
-as published and were not adapted to it."""
+**Read with care:** which layers learn, for how many steps, how fast and with how much rehearsal was chosen by trials
+that were scored on the same validation images as this table, so it flatters our own lines a little. The recipes of
+others are as published and were not adapted to it."""
 
 
 def write_page(runs: Sequence[Run], n_missing: int) -> None:
