@@ -1,26 +1,33 @@
-"""Count and state of each object, found block by block, so that a job beside the window never holds it up."""
+"""Count, place and state of each object: found block by block beside the window, then kept by following changes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, get_args
 
-import fastremap
 import numpy as np
 
 from napari_unet.app.annotations import ObjectState
+from napari_unet.app.object_counts import added_up, counted, counts_of_block, counts_of_change
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.progress import Progress, Report, silent
 from napari_unet.core.edits.find import blocks_of
+from napari_unet.core.edits.places import Places
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from napari_unet.app.annotations import Box, Corrections, Labels
     from napari_unet.app.job import Stop
+    from napari_unet.app.object_counts import Change, Counts
 
 STATES: tuple[ObjectState, ...] = get_args(ObjectState)
 OFTEN = 16  # blocks between two reports: a superseded look ends soon
+MOST_CHANGED = 300_000
+"""Voxels; after a larger change it is faster to look at all labels anew, beside the window."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,24 +36,50 @@ class Overview:
 
     Parameters
     ----------
-    ids, counts : (N,) int64
-        The objects, by their number, and the voxels of each.
-    edited : set of int
-        Objects that differ from the kept prediction, now or before it was written.
-    inside : (N,) bool
-        Of which more than half lies in finished regions.
+    rows : Counts
+        One of each object, ascending.
+    edited_before : set of int
+        Objects that were edited before the prediction was written.
     predicted : integer array
         The kept prediction they were compared with.
     done : tuple of Box
         The finished regions.
     """
 
-    ids: NDArray[np.int64] = field(repr=False)
-    counts: NDArray[np.int64] = field(repr=False)
-    edited: frozenset[int]
-    inside: NDArray[np.bool_] = field(repr=False)
+    rows: Counts = field(repr=False)
+    edited_before: frozenset[int]
     predicted: Labels = field(repr=False)
     done: tuple[Box, ...] = ()
+
+    @cached_property
+    def _there(self) -> NDArray[np.bool_]:
+        return self.rows.n_voxels > 0
+
+    @cached_property
+    def ids(self) -> NDArray[np.int64]:
+        """Give the objects, by their number."""
+        return self.rows.ids[self._there]
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """Give the voxels of each object."""
+        return self.rows.n_voxels[self._there]
+
+    @cached_property
+    def edited(self) -> frozenset[int]:
+        """Name the objects that differ from the kept prediction, now or before it was written."""
+        now = self.rows.ids[self._there & (self.rows.n_differing > 0)]
+        return frozenset(now.tolist()) | (self.edited_before & frozenset(self.ids.tolist()))
+
+    @cached_property
+    def inside(self) -> NDArray[np.bool_]:
+        """Tell of each object whether more than half of it lies in finished regions."""
+        return 2 * self.rows.n_done[self._there] > self.counts
+
+    @cached_property
+    def places(self) -> Places:
+        """Say where the objects are."""
+        return Places(self.ids, self.rows.low[self._there], self.rows.high[self._there], self.counts)
 
     @property
     def sizes(self) -> dict[int, int]:
@@ -69,6 +102,17 @@ class Overview:
         """Tell of each object whether a person has judged it: by itself, or with a finished region."""
         return (self.codes(c) > 0) | self.inside
 
+    def after(self, changes: Iterable[Change]) -> Overview | None:
+        """Give what there is after some changes, one after the other; None where it is better to look anew.
+
+        The labels themselves are not read.
+        """
+        changed = list(changes)
+        if sum(len(one.before) for one in changed) > MOST_CHANGED:
+            return None
+        new = [rows for one in changed for rows in counts_of_change(one, self.predicted, self.done)]
+        return replace(self, rows=added_up([self.rows, *new]))
+
 
 def look_over(request: tuple[Corrections, Labels], report: Report, stop: Stop) -> Overview:
     """Count all objects and compare them with the kept prediction; a job function.
@@ -86,29 +130,23 @@ def look_over(request: tuple[Corrections, Labels], report: Report, stop: Stop) -
             f"The labels have the shape {labels.shape}, their prediction had {c.predicted.shape}.",
             "Make a new labels layer with Segment.",
         )
-    sizes: dict[int, int] = {}
-    inside: dict[int, int] = {}
-    touched: set[int] = set()
+    rows = [counted(np.zeros(0, labels.dtype), labels.ndim, "n_voxels")]
     blocks = list(blocks_of(labels))
     for at, block in enumerate(blocks):
         if at % OFTEN == 0:
             report(Progress(at, len(blocks), "counting objects"))
         part, before = np.ascontiguousarray(labels[block]), c.predicted[block]
-        ids, counts = fastremap.unique(part, return_counts=True)
-        for one, n in zip(ids.tolist(), counts.tolist(), strict=True):
-            sizes[one] = sizes.get(one, 0) + n
-        _count_done(inside, part, [here for box in c.done if (here := _within(box, block)) is not None])
+        rows += counts_of_block(part, block)
+        done = [here for box in c.done if (here := _within(box, block)) is not None]
+        if done:
+            mask = np.zeros(part.shape, bool)
+            for box in done:
+                mask[box] = True
+            rows.append(counted(part[mask], labels.ndim, "n_done"))
         differs = part != before
         if differs.any():
-            for values in (part[differs], before[differs]):
-                touched.update(fastremap.unique(values).tolist())
-    sizes.pop(0, None)
-    there = sorted(sizes)
-    ids = np.array(there, np.int64)
-    counts = np.array([sizes[one] for one in there], np.int64)
-    is_inside = 2 * np.array([inside.get(one, 0) for one in there], np.int64) > counts
-    edited = frozenset((touched | c.edited) & sizes.keys())
-    return Overview(ids, counts, edited, is_inside, c.predicted, c.done)
+            rows += [counted(values[differs], labels.ndim, "n_differing") for values in (part, before)]
+    return Overview(added_up(rows), c.edited, c.predicted, c.done)
 
 
 def _within(box: Box, block: Box) -> Box | None:
@@ -118,18 +156,6 @@ def _within(box: Box, block: Box) -> Box | None:
     if any(a >= b for a, b in zip(low, high, strict=True)):
         return None
     return tuple(slice(a - b.start, z - b.start) for a, z, b in zip(low, high, block, strict=True))
-
-
-def _count_done(inside: dict[int, int], part: Labels, boxes: list[Box]) -> None:
-    """Add the voxels of each object that lie in any of the boxes, each once."""
-    if not boxes:
-        return
-    mask = np.zeros(part.shape, bool)
-    for box in boxes:
-        mask[box] = True
-    ids, counts = fastremap.unique(part[mask], return_counts=True)
-    for one, n in zip(ids.tolist(), counts.tolist(), strict=True):
-        inside[one] = inside.get(one, 0) + n
 
 
 def overview(c: Corrections, labels: Labels) -> Overview:

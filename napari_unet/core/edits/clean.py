@@ -11,7 +11,8 @@ import numpy as np
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.edits.edit import LabelEdit, Labels
-from napari_unet.core.edits.find import blocks_of, checked_ids, find
+from napari_unet.core.edits.find import checked_ids, find, sizes_of
+from napari_unet.core.edits.places import Places  # noqa: TC001  # read from the hints
 from napari_unet.core.edits.tool import Unit, asks, check_length, sampling_of
 
 
@@ -24,6 +25,7 @@ def remove_small(
     ] = 50.0,
     unit: Unit = "px",
     voxel_size: Sequence[float] | None = None,
+    places: Places | None = None,
 ) -> LabelEdit:
     """Delete all objects below a size; with a selection, only among those.
 
@@ -39,6 +41,8 @@ def remove_small(
         Whether the size counts voxels, or is an area or a volume.
     voxel_size : (labels.ndim,) float, µm, optional
         Needed for µm.
+    places : Places, optional
+        Where the objects are and how large, as far as that is known.
 
     Returns
     -------
@@ -53,12 +57,12 @@ def remove_small(
     check_length(size, "The size")
     voxel = prod(sampling_of(unit, voxel_size, labels.ndim))
     among = set(checked_ids(selection)) if len(selection) else None
-    counts = _sizes(labels)
+    counts = _sizes(labels, places)
     small = [one for one, n in counts.items() if n * voxel < size and (among is None or one in among)]
     if not small:
         least = min((n * voxel for one, n in counts.items() if among is None or one in among), default=0)
         raise UserError(f"No object is smaller than {size:g}.", f"The smallest is {least:g}." if least else "")
-    return _without(labels, small)
+    return _without(labels, small, places)
 
 
 def clear_border(
@@ -68,6 +72,7 @@ def clear_border(
     ends: Annotated[
         bool, asks("First and last slice too", "In a stack: also the objects that its first or last slice cuts.")
     ] = True,
+    places: Places | None = None,
 ) -> LabelEdit:
     """Delete all objects that the image's border cuts; with a selection, only among those.
 
@@ -79,6 +84,8 @@ def clear_border(
         Empty for all objects.
     ends : bool
         In 3D: objects in the first or last slice are cut as well.
+    places : Places, optional
+        Where the objects are, as far as that is known.
 
     Returns
     -------
@@ -102,21 +109,16 @@ def clear_border(
         touching &= set(checked_ids(selection))
     if not touching:
         raise UserError("No object touches the border of the image.", "All objects are complete.")
-    return _without(labels, touching)
+    return _without(labels, touching, places)
 
 
-def _sizes(labels: Labels) -> dict[int, int]:
-    """Count the voxels of each object, block by block."""
-    total: dict[int, int] = {}
-    for block in blocks_of(labels, whole=True):
-        ids, counts = fastremap.unique(np.ascontiguousarray(labels[block]), return_counts=True)
-        for one, n in zip(ids.tolist(), counts.tolist(), strict=True):
-            total[one] = total.get(one, 0) + n
-    total.pop(0, None)
-    return total
+def _sizes(labels: Labels, places: Places | None) -> dict[int, int]:
+    if places is None or places.counts is None:
+        return sizes_of(labels)
+    return dict(zip(places.ids.tolist(), places.counts.tolist(), strict=True))
 
 
-def _without(labels: Labels, ids: Iterable[int]) -> LabelEdit:
-    found = find(labels, sorted(ids))
+def _without(labels: Labels, ids: Iterable[int], places: Places | None) -> LabelEdit:
+    found = find(labels, sorted(ids), places=places)
     zeros = np.broadcast_to(np.zeros((), labels.dtype), found.mask.shape)  # takes no memory
     return LabelEdit(found.box, zeros, found.mask)

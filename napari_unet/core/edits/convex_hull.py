@@ -9,14 +9,15 @@ import scipy  # its parts load when first used: the dock opens without them
 from numpy.typing import NDArray
 
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.edits.each import fill_background
 from napari_unet.core.edits.edit import LabelEdit, Labels  # noqa: TC001  # read from the hints
-from napari_unet.core.edits.fill import fill_background
+from napari_unet.core.edits.places import Places  # noqa: TC001  # read from the hints
 
 SLOPE = 1e-9  # facets that run along the last axis
 TOLERANCE = 1e-6  # voxels; for rounding
 
 
-def convex_hull(labels: Labels, selection: Sequence[int]) -> LabelEdit:
+def convex_hull(labels: Labels, selection: Sequence[int], *, places: Places | None = None) -> LabelEdit:
     """Fill the dents of objects up to their convex hull; neighbours inside the hull stay.
 
     Parameters
@@ -25,6 +26,8 @@ def convex_hull(labels: Labels, selection: Sequence[int]) -> LabelEdit:
         0 is the background.
     selection : sequence of int
         Ids of the objects.
+    places : Places, optional
+        Where the objects are, as far as that is known.
 
     Returns
     -------
@@ -37,7 +40,7 @@ def convex_hull(labels: Labels, selection: Sequence[int]) -> LabelEdit:
         When the objects have no dents.
     """
     refusal = UserError("The objects have no dents to fill.", "They are convex already.")
-    return fill_background(labels, selection, hull_of, refusal)
+    return fill_background(labels, selection, hull_of, refusal, places)
 
 
 def hull_of(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from napari_unet.core.base.errors import UserError
 from napari_unet.core.edits.adapt import Map, fit_to_edges
 from napari_unet.core.edits.edit import LabelEdit, Labels, edit_between
 from napari_unet.core.edits.find import find
+from napari_unet.core.edits.places import Places  # noqa: TC001  # read from the hints
 from napari_unet.core.edits.tool import Unit, asks, check_length, sampling_of
 
 STEPS = {"next": 1, "previous": -1}
@@ -31,6 +32,7 @@ def copy_on(
     at: int = 0,
     edges: Map | None = None,
     voxel_size: Sequence[float] | None = None,
+    places: Places | None = None,
 ) -> LabelEdit:
     """Copy objects to the next slice or time point, fitted to the edges that the network saw there.
 
@@ -56,6 +58,8 @@ def copy_on(
         High inside objects, such as the network's foreground probability.
     voxel_size : (labels.ndim,) float, µm, optional
         Needed for µm; that of `axis` does not matter.
+    places : Places, optional
+        Where the objects are, as far as that is known.
 
     Returns
     -------
@@ -77,13 +81,15 @@ def copy_on(
         raise UserError(f"There is no {to} slice or time point.", "Copy the other way.")
     sampling = sampling_of(unit, voxel_size, labels.ndim)
     lengths = [edge for other, edge in enumerate(sampling) if other != axis]
-    source = find(_plane(labels, axis, at), selection, [ceil(reach / edge) + 2 for edge in lengths])
+    margin = [ceil(reach / edge) + 2 for edge in lengths]
+    there_now = None if places is None else places.inside([*[None] * axis, at])
+    source = find(_plane(labels, axis, at), selection, margin, there_now)
     box = (*source.box[:axis], slice(target, target + 1), *source.box[axis:])
     before = np.asarray(labels[box])
     after = before.copy()
     there = np.moveaxis(after, axis, 0)[0]
     values = None if edges is None or not fit else np.moveaxis(np.asarray(edges[box]), axis, 0)[0]
-    for one, place in source.objects([ceil(reach / edge) + 2 for edge in lengths]):
+    for one, place in source.objects(margin):
         mask, free = source.labels[place] == one, there[place] == 0
         if values is not None and (mask & free).any():
             mask = fit_to_edges(mask, values[place], reach, free, lengths)

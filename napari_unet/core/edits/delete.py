@@ -8,9 +8,10 @@ import numpy as np
 
 from napari_unet.core.edits.edit import LabelEdit, Labels
 from napari_unet.core.edits.find import find
+from napari_unet.core.edits.places import Places  # noqa: TC001  # read from the hints
 
 
-def delete(labels: Labels, selection: Sequence[int]) -> LabelEdit:
+def delete(labels: Labels, selection: Sequence[int], *, places: Places | None = None) -> LabelEdit:
     """Delete the selected objects: what is there is background.
 
     Parameters
@@ -19,6 +20,8 @@ def delete(labels: Labels, selection: Sequence[int]) -> LabelEdit:
         0 is the background.
     selection : sequence of int
         Ids of the objects to delete.
+    places : Places, optional
+        Where the objects are, as far as that is known.
 
     Returns
     -------
@@ -30,5 +33,5 @@ def delete(labels: Labels, selection: Sequence[int]) -> LabelEdit:
     UserError
         When nothing is selected or an object is not there.
     """
-    found = find(labels, selection)
+    found = find(labels, selection, places=places)
     return LabelEdit(found.box, np.zeros(found.mask.shape, dtype=labels.dtype), found.mask)

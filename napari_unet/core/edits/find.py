@@ -14,11 +14,12 @@ import scipy  # its parts load when first used: the dock opens without them
 from numpy.typing import NDArray
 
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.base.lazy import is_lazy
+from napari_unet.core.base.lazy import is_lazy, rearrange
 from napari_unet.core.base.tiles import Box, bounding_box, full_box, grow, shift
 
 if TYPE_CHECKING:
     from napari_unet.core.edits.edit import Labels
+    from napari_unet.core.edits.places import Places
 
 BLOCK_VOXELS = 1 << 18  # a block stays in the processor's cache while each id is looked for in it
 LAZY_VOXELS = 1 << 24  # blocks that have to be read and unpacked are larger
@@ -54,7 +55,9 @@ class Found:
             yield one, grow(place, room, self.labels.shape)
 
 
-def find(labels: Labels, selection: Sequence[int], margin: Sequence[int] | None = None) -> Found:
+def find(
+    labels: Labels, selection: Sequence[int], margin: Sequence[int] | None = None, places: Places | None = None
+) -> Found:
     """Find the selected objects.
 
     Parameters
@@ -65,6 +68,9 @@ def find(labels: Labels, selection: Sequence[int], margin: Sequence[int] | None 
         Ids of objects, each greater than 0.
     margin : sequence of int, voxels, optional
         How much of the surroundings is wanted, for each axis.
+    places : Places, optional
+        Where the objects are, as far as that is known: only there it is looked. Where that is not true any more, it is
+        looked everywhere.
 
     Returns
     -------
@@ -76,18 +82,31 @@ def find(labels: Labels, selection: Sequence[int], margin: Sequence[int] | None 
         When nothing is selected, or an id is not in the labels.
     """
     ids = checked_ids(selection)
-    places = [shift(bounding_box(hit), _start(block)) for block, hit in _hits(labels, ids)]
-    if not places:
-        raise _missing(ids)
-    box = tuple(slice(min(p.start for p in parts), max(p.stop for p in parts)) for parts in zip(*places, strict=True))
+    boxes, counts = list[Box](), dict[int, int]()
+    if places is not None and (near := places.box(ids)) is not None:
+        boxes, counts = _look(labels, ids, near)
+    known = None if places is None else places.n_voxels(ids)
+    if counts.keys() != set(ids) or known not in (None, sum(counts.values())):
+        boxes, counts = _look(labels, ids, full_box(labels.shape))
+    if gone := tuple(one for one in ids if one not in counts):
+        raise _missing(gone)
+    box = tuple(slice(min(p.start for p in parts), max(p.stop for p in parts)) for parts in zip(*boxes, strict=True))
     if margin is not None:
         box = grow(box, tuple(margin), labels.shape)
     inside = np.asarray(labels[box])
-    mask = is_any(inside, ids)
-    there = {int(one) for one in fastremap.unique(inside[mask])}
-    if gone := tuple(one for one in ids if one not in there):
-        raise _missing(gone)
-    return Found(box, inside, ids, mask)
+    return Found(box, inside, ids, is_any(inside, ids))
+
+
+def _look(labels: Labels, ids: tuple[int, ...], within: Box) -> tuple[list[Box], dict[int, int]]:
+    """Give boxes around the voxels of some ids in a part of the labels, and how many voxels each has."""
+    boxes, counts, part = list[Box](), dict[int, int](), rearrange(labels, within)
+    for block in blocks_of(part):
+        inside = np.asarray(part[block])
+        mask = is_any(inside, ids)
+        if mask.any():
+            boxes.append(shift(shift(bounding_box(mask), _start(block)), _start(within)))
+            add_up(counts, inside[mask])
+    return boxes, counts
 
 
 def checked_ids(selection: Sequence[int]) -> tuple[int, ...]:
@@ -107,7 +126,7 @@ def checked_ids(selection: Sequence[int]) -> tuple[int, ...]:
 
 def has(labels: Labels, one: int) -> bool:
     """Tell whether an id is in the labels."""
-    return next(_hits(labels, (one,)), None) is not None
+    return any(is_any(np.asarray(labels[block]), (one,)).any() for block in blocks_of(labels))
 
 
 def highest_id(labels: Labels) -> int:
@@ -171,11 +190,8 @@ def boxes_of(labels: Labels, ids: Sequence[int]) -> dict[int, Box]:
     return {one: places[numbers[one] - 1] for one in ids}
 
 
-def blocks_of(labels: Labels, *, whole: bool = False) -> Iterator[Box]:
-    """Cut labels into blocks: whole stored blocks of those on a disk; `whole` gives those in memory in one piece."""
-    if whole and not is_lazy(labels):
-        yield full_box(labels.shape)
-        return
+def blocks_of(labels: Labels) -> Iterator[Box]:
+    """Cut labels into blocks: whole stored blocks of those on a disk."""
     chunks = getattr(labels, "chunks", None) if is_lazy(labels) else None
     stored = [int(max(c)) if isinstance(c, tuple) else int(c) for c in chunks] if chunks else [1] * labels.ndim
     limit, edges = LAZY_VOXELS if is_lazy(labels) else BLOCK_VOXELS, list(labels.shape)
@@ -187,12 +203,20 @@ def blocks_of(labels: Labels, *, whole: bool = False) -> Iterator[Box]:
         yield tuple(slice(a, min(a + e, n)) for a, e, n in zip(corner, edges, labels.shape, strict=True))
 
 
-def _hits(labels: Labels, ids: tuple[int, ...]) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
-    """Give the blocks that hold any of the ids, and where."""
+def sizes_of(labels: Labels) -> dict[int, int]:
+    """Count the voxels of each object, block by block."""
+    total: dict[int, int] = {}
     for block in blocks_of(labels):
-        mask = is_any(np.asarray(labels[block]), ids)
-        if mask.any():
-            yield block, mask
+        add_up(total, np.asarray(labels[block]))
+    total.pop(0, None)
+    return total
+
+
+def add_up(total: dict[int, int], values: NDArray[np.integer[Any]], sign: int = 1) -> None:
+    """Count each value, and add the counts to those there are."""
+    ids, counts = fastremap.unique(np.ascontiguousarray(values), return_counts=True)
+    for one, n in zip(ids.tolist(), counts.tolist(), strict=True):
+        total[one] = total.get(one, 0) + sign * n
 
 
 def _start(box: Box) -> tuple[int, ...]:

@@ -9,8 +9,10 @@ import numpy as np
 import scipy
 
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.edits.each import change_each
 from napari_unet.core.edits.edit import LabelEdit, Labels, edit_between
 from napari_unet.core.edits.find import find
+from napari_unet.core.edits.places import Places  # noqa: TC001  # read from the hints
 from napari_unet.core.edits.tool import Reach, Unit, check_length, sampling_of
 
 
@@ -21,6 +23,7 @@ def grow(
     by: Reach = 1.0,
     unit: Unit = "px",
     voxel_size: Sequence[float] | None = None,
+    places: Places | None = None,
 ) -> LabelEdit:
     """Enlarge objects on all sides, never over or beyond a neighbour; between two, each voxel goes to the nearer.
 
@@ -36,6 +39,8 @@ def grow(
         Of the distance.
     voxel_size : (labels.ndim,) float, µm, optional
         Needed for µm.
+    places : Places, optional
+        Where the objects are, as far as that is known.
 
     Returns
     -------
@@ -49,7 +54,7 @@ def grow(
     """
     check_length(by, "The distance")
     sampling = sampling_of(unit, voxel_size, labels.ndim)
-    found = find(labels, selection, [ceil(by / edge) for edge in sampling])
+    found = find(labels, selection, [ceil(by / edge) for edge in sampling], places)
     distance, nearest = scipy.ndimage.distance_transform_edt(~found.mask, sampling, return_indices=True)
     reached = (distance <= by) & (found.labels == 0)
     connected = scipy.ndimage.binary_propagation(found.mask, mask=reached | found.mask)
@@ -69,12 +74,13 @@ def shrink(
     by: Reach = 1.0,
     unit: Unit = "px",
     voxel_size: Sequence[float] | None = None,
+    places: Places | None = None,
 ) -> LabelEdit:
     """Make objects smaller on all sides; where the image cuts one off, its boundary stays.
 
     Parameters
     ----------
-    labels, selection, by, unit, voxel_size
+    labels, selection, by, unit, voxel_size, places
         As in `grow`.
 
     Returns
@@ -89,18 +95,15 @@ def shrink(
     """
     check_length(by, "The distance")
     sampling = sampling_of(unit, voxel_size, labels.ndim)
-    one_around = [1] * labels.ndim
-    found = find(labels, selection, one_around)
-    after = found.labels.copy()
-    for one, place in found.objects(one_around):
-        part = after[place]
-        own = found.labels[place] == one
+
+    def _shrink(one: int, part: Labels) -> None:
+        own = part == one
         if own.all():  # it fills the whole image: there is no boundary
-            continue
+            return
         lost = own & (scipy.ndimage.distance_transform_edt(own, sampling) <= by)
         if np.array_equal(lost, own):
             raise UserError(f"Object {one} would vanish.", "Choose a smaller distance, or delete it.")
         part[lost] = 0
-    return edit_between(
-        found.box, found.labels, after, UserError("The objects do not shrink by that.", "Choose a larger distance.")
-    )
+
+    refusal = UserError("The objects do not shrink by that.", "Choose a larger distance.")
+    return change_each(labels, selection, _shrink, refusal, margin=[1] * labels.ndim, places=places)

@@ -17,12 +17,18 @@ import scipy
 from numpy.typing import NDArray
 
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.edits.edit import LabelEdit, Labels, edit_between
-from napari_unet.core.edits.find import find
+from napari_unet.core.edits.each import change_each
+from napari_unet.core.edits.edit import LabelEdit, Labels  # noqa: TC001  # read from the hints
+from napari_unet.core.edits.places import Places  # noqa: TC001  # read from the hints
 
 
 def interpolate(
-    labels: Labels, selection: Sequence[int], *, axis: int = 0, voxel_size: Sequence[float] | None = None
+    labels: Labels,
+    selection: Sequence[int],
+    *,
+    axis: int = 0,
+    voxel_size: Sequence[float] | None = None,
+    places: Places | None = None,
 ) -> LabelEdit:
     """Fill the empty slices between those in which an object is drawn, by a blend of their shapes.
 
@@ -36,6 +42,8 @@ def interpolate(
         Along which the slices lie.
     voxel_size : (3,) float, µm, optional
         Makes distances true where pixels are not square.
+    places : Places, optional
+        Where the objects are, as far as that is known.
 
     Returns
     -------
@@ -49,30 +57,28 @@ def interpolate(
     """
     if labels.ndim != 3 or not 0 <= axis < 3:
         raise UserError(f"There are no slices between slices in {labels.ndim}D labels.", "Use it on a stack.")
-    found = find(labels, selection)
     sampling = None if voxel_size is None else [edge for at, edge in enumerate(voxel_size) if at != axis]
-    after = found.labels.copy()
-    for one, place in found.objects():
-        part = np.moveaxis(after[place], axis, 0)
+
+    def _interpolate(one: int, box: Labels) -> None:
+        part = np.moveaxis(box, axis, 0)
         drawn = np.flatnonzero((part == one).any(axis=(1, 2)))
         for low, high in pairwise(drawn.tolist()):
-            for step, shape in enumerate(_between(part[low] == one, part[high] == one, high - low, sampling), 1):
+            for step, shape in enumerate(between(part[low] == one, part[high] == one, high - low, sampling), 1):
                 part[low + step][shape & (part[low + step] == 0)] = one
-    return edit_between(
-        found.box,
-        found.labels,
-        after,
-        UserError("No empty slice lies between two drawn ones.", "Draw the object in two slices with a gap between."),
+
+    refusal = UserError(
+        "No empty slice lies between two drawn ones.", "Draw the object in two slices with a gap between."
     )
+    return change_each(labels, selection, _interpolate, refusal, places=places)
 
 
-def _between(
+def between(
     first: NDArray[np.bool_], last: NDArray[np.bool_], n: int, sampling: Sequence[float] | None
 ) -> list[NDArray[np.bool_]]:
     """Give the shapes of the n - 1 slices between two."""
     start, stop = (np.array(scipy.ndimage.center_of_mass(mask)) for mask in (first, last))
     room = [(1 + ceil(length),) * 2 for length in np.abs(stop - start)]  # for the way, and for a boundary of the box
-    one, other = (_signed_distance(np.pad(mask, room), sampling) for mask in (first, last))
+    one, other = (signed_distance(np.pad(mask, room), sampling) for mask in (first, last))
     inner = tuple(slice(low, -high) for low, high in room)
     shapes = []
     for step in range(1, n):
@@ -83,7 +89,7 @@ def _between(
     return shapes
 
 
-def _signed_distance(mask: NDArray[np.bool_], sampling: Sequence[float] | None) -> NDArray[np.float64]:
+def signed_distance(mask: NDArray[np.bool_], sampling: Sequence[float] | None) -> NDArray[np.float64]:
     """Give the distance to the boundary, positive inside."""
     edt = scipy.ndimage.distance_transform_edt
     signed: NDArray[np.float64] = edt(mask, sampling) - edt(~mask, sampling)

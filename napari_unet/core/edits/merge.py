@@ -9,9 +9,10 @@ import numpy as np
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.edits.edit import LabelEdit, Labels
 from napari_unet.core.edits.find import find
+from napari_unet.core.edits.places import Places  # noqa: TC001  # read from the hints
 
 
-def merge(labels: Labels, selection: Sequence[int]) -> LabelEdit:
+def merge(labels: Labels, selection: Sequence[int], *, places: Places | None = None) -> LabelEdit:
     """Make one object of the selected ones; the first gives its id.
 
     Parameters
@@ -20,6 +21,8 @@ def merge(labels: Labels, selection: Sequence[int]) -> LabelEdit:
         0 is the background.
     selection : sequence of int
         At least two different ids.
+    places : Places, optional
+        Where the objects are, as far as that is known.
 
     Returns
     -------
@@ -43,5 +46,5 @@ def merge(labels: Labels, selection: Sequence[int]) -> LabelEdit:
         raise UserError(
             f"Merge needs two objects; {len(set(selection))} is selected.", "Select the other object as well."
         )
-    keep, found = int(selection[0]), find(labels, selection)
+    keep, found = int(selection[0]), find(labels, selection, places=places)
     return LabelEdit(found.box, np.full(found.mask.shape, keep, labels.dtype), found.mask & (found.labels != keep))

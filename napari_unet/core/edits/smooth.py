@@ -9,8 +9,9 @@ from typing import Annotated
 import scipy
 
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.edits.edit import LabelEdit, Labels, edit_between
-from napari_unet.core.edits.find import find
+from napari_unet.core.edits.each import change_each
+from napari_unet.core.edits.edit import LabelEdit, Labels  # noqa: TC001  # read from the hints
+from napari_unet.core.edits.places import Places  # noqa: TC001  # read from the hints
 from napari_unet.core.edits.tool import Unit, asks, check_length, sampling_of
 
 CUT = 3.0  # sigmas after which the Gaussian ends
@@ -25,6 +26,7 @@ def smooth(
     ] = 2.0,
     unit: Unit = "px",
     voxel_size: Sequence[float] | None = None,
+    places: Places | None = None,
 ) -> LabelEdit:
     """Round off the boundary of objects; it moves only into background, never into a neighbour.
 
@@ -42,6 +44,8 @@ def smooth(
         Of the radius.
     voxel_size : (labels.ndim,) float, µm, optional
         Needed for µm.
+    places : Places, optional
+        Where the objects are, as far as that is known.
 
     Returns
     -------
@@ -56,10 +60,8 @@ def smooth(
     check_length(radius, "The radius")
     sigma = [radius / edge for edge in sampling_of(unit, voxel_size, labels.ndim)]
     margin = [ceil(CUT * one) for one in sigma]
-    found = find(labels, selection, margin)
-    after = found.labels.copy()
-    for one, place in found.objects(margin):
-        part = after[place]
+
+    def _smooth(one: int, part: Labels) -> None:
         own = part == one
         # "nearest": an object that the image cuts off is not rounded off there
         inside = scipy.ndimage.gaussian_filter(own.astype("float32"), sigma, truncate=CUT, mode="nearest") > 0.5
@@ -67,9 +69,6 @@ def smooth(
             raise UserError(f"Object {one} would vanish.", "Choose a smaller radius.")
         part[own & ~inside] = 0
         part[inside & (part == 0)] = one
-    return edit_between(
-        found.box,
-        found.labels,
-        after,
-        UserError("They are as smooth as that already.", "Choose a larger radius."),
-    )
+
+    refusal = UserError("They are as smooth as that already.", "Choose a larger radius.")
+    return change_each(labels, selection, _smooth, refusal, margin=margin, places=places)

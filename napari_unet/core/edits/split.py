@@ -13,6 +13,7 @@ from napari_unet.core.edits.cut import cut_by_line, cut_by_seeds, cut_by_shape
 from napari_unet.core.edits.drawing import checked_points
 from napari_unet.core.edits.edit import LabelEdit, Labels
 from napari_unet.core.edits.find import check_room, find, free_ids
+from napari_unet.core.edits.places import Places  # noqa: TC001  # read from the hints
 from napari_unet.core.edits.tool import asks
 
 
@@ -27,6 +28,7 @@ def split(
     seeds: ArrayLike | None = None,
     voxel_size: Sequence[float] | None = None,
     new_id: int | None = None,
+    places: Places | None = None,
 ) -> LabelEdit:
     """Divide one object: along a drawn line, one part for each seed, or where it is narrow.
 
@@ -49,6 +51,8 @@ def split(
         Makes distances true in anisotropic images.
     new_id : int, optional
         The first of the new ids; by default one above the largest label.
+    places : Places, optional
+        Where the objects are, as far as that is known.
 
     Returns
     -------
@@ -64,7 +68,7 @@ def split(
         raise UserError(f"Split needs one object; {len(set(selection))} are selected.", "Select one object.")
     if parts < 2:
         raise UserError(f"An object cannot be split into {parts}.", "Ask for at least 2 parts.")
-    found = find(labels, selection)
+    found = find(labels, selection, places=places)
     origin = np.array([part.start for part in found.box], dtype=float)
     if line is not None:
         pieces = cut_by_line(found.mask, checked_points(line, labels.ndim, "line") - origin)
