@@ -21,6 +21,7 @@ BENCHMARKS = {
     "correct": "Repairing real predictions, against napari's own tools",
     "tools": "How long each correction tool holds the window up",
     "latency": "The window while a model is fine-tuned",
+    "live": "The window while a model learns from each correction",
     "loop": "Fine-tuning on one corrected region",
     "gate": "Wrong corrections on purpose, and whether a worse model takes the place of a better one",
     "few_cells": "Fine-tuning on 1 to 100 cells of a new kind, against the recipes of others",

@@ -66,18 +66,19 @@ def _measure(stage: Stage, settings: Settings) -> Result:
         Figure("painting: p99 of lateness while training / idle", ratio, target=RATIO_TARGET),
         Figure("painting: longest stall while training", max(w.longest for w in training), "ms", STALL_TARGET),
         Figure("painting: longest stall, idle", max(w.longest for w in idle), "ms"),
-        *_lateness("painting, idle", idle),
-        *_lateness("painting, training", training),
+        *lateness("painting, idle", idle),
+        *lateness("painting, training", training),
         Figure("painting: steps of training", median(speeds), "per s"),
-        *_lateness("not painting, training", [unpainted]),
+        *lateness("not painting, training", [unpainted]),
         Figure("not painting: longest stall while training", unpainted.longest, "ms"),
         Figure("not painting: steps of training", stage.speed(unpainted), "per s"),
     ]
     windows = {"idle": idle, "training": training, "not painting": [unpainted]}
-    return Result(tuple(figures), {name: [_summary(w) for w in part] for name, part in windows.items()})
+    return Result(tuple(figures), {name: [summary(w) for w in part] for name, part in windows.items()})
 
 
-def _lateness(name: str, windows: list[Watch]) -> list[Figure]:
+def lateness(name: str, windows: list[Watch]) -> list[Figure]:
+    """Give the figures of how late the window was."""
     late = [Figure(f"{name}: p{p} of lateness", median(w.percentile(p) for w in windows), "ms") for p in (50, 99)]
     strokes = [one for w in windows for one in w.strokes]
     if not strokes:
@@ -85,7 +86,8 @@ def _lateness(name: str, windows: list[Watch]) -> list[Figure]:
     return [*late, Figure(f"{name}: p99 of one stroke", float(np.percentile(strokes, 99)), "ms")]
 
 
-def _summary(window: Watch) -> dict[str, float]:
+def summary(window: Watch) -> dict[str, float]:
+    """Give what is kept of one window of time."""
     late = {f"p{p}, ms": window.percentile(p) for p in (50, 95, 99, 99.9)}
     return {**late, "longest, ms": window.longest, "seconds": window.seconds, "strokes": len(window.strokes)}
 

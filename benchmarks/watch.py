@@ -34,15 +34,23 @@ class Watch:
         How long each call of ``layer.paint`` took.
     seconds : float
         Length of the window.
+    frames : int
+        How often the canvas was drawn, where that was counted.
     """
 
     late: list[float] = field(default_factory=list)
     strokes: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    frames: int = 0
 
     def percentile(self, share: float) -> float:
         """Give a percentile of the lateness, in ms."""
         return float(np.percentile(self.late, share))
+
+    @property
+    def frame_rate(self) -> float:
+        """Give the frames a second."""
+        return self.frames / self.seconds
 
     @property
     def longest(self) -> float:
