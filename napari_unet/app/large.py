@@ -50,6 +50,8 @@ class LargeRequest:
         In which the labels lie.
     asks : bool
         Somebody answers questions.
+    seen : Box or None
+        What somebody looks at: as in `streaming.StreamRequest`.
     """
 
     image: Image
@@ -58,6 +60,7 @@ class LargeRequest:
     large: LargeOptions = field(default_factory=LargeOptions)
     folder: Path = field(default_factory=library.results_folder)
     asks: bool = False
+    seen: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ def start(
     options: SegmentOptions,
     large: LargeOptions,
     topic: str = "",
+    seen: Box | None = None,
 ) -> Job[LargeResult]:
     """Segment a large image with the session's model.
 
@@ -97,7 +101,7 @@ def start(
     ----------
     session : Session
         Its model and jobs.
-    image, options, large
+    image, options, large, seen
         As in `LargeRequest`.
     on_done : callable
         Gets the result in the main thread.
@@ -109,7 +113,7 @@ def start(
     UserError
         Without a model, or while another job has the device.
     """
-    request = LargeRequest(image, session.model_folder(), options, large, asks=True)
+    request = LargeRequest(image, session.model_folder(), options, large, asks=True, seen=seen)
     job: Job[LargeResult] = Job(f"Segment '{image.name}'", topic, background=True, goes_on=True)
     session.jobs.start(segment_large, request, job, on_done=on_done)
     session.remember_model(image)
@@ -159,6 +163,8 @@ def segment_large(request: LargeRequest, report: Report, stop: Stop) -> LargeRes
                 open_image=open_image,
                 workers=workers,
                 may_use_cpu=asker.may_use_cpu,
+                seen=request.seen,
+                keeps_maps=large.keep_maps,
             ),
             within(asker.report, 0.01, 1.0),
             stop,

@@ -13,6 +13,7 @@ import psutil  # type: ignore[import-untyped]  # published without types
 
 from napari_unet.app.commands import load_cached
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.glimpse import choose_steps
 from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.base.progress import Progress, Report, within
 from napari_unet.core.store.spec import check_can_segment
@@ -20,6 +21,7 @@ from napari_unet.core.store.spec import check_can_segment
 if TYPE_CHECKING:
     from napari_unet.app.job import Stop
     from napari_unet.core.base.image import Image
+    from napari_unet.core.base.tiles import Box
     from napari_unet.core.pipeline.stream_place import Workers
 
 VOXEL_BYTES = 40
@@ -51,6 +53,11 @@ class StreamRequest:
         Who does the work, from `hire`; None is this process.
     may_use_cpu : function of an estimated time in s, or None
         Asked before a GPU is given up for want of memory; None gives it up.
+    seen : Box or None
+        What somebody looks at, one slice for each axis of the labels: it is done first, and tiles and blocks come
+        with the progress as glimpses of every so manieth voxel (`shown_steps`). None where nobody looks on.
+    keeps_maps : bool
+        Keep the network's output beside the labels, for other thresholds.
     """
 
     image: Image
@@ -61,6 +68,8 @@ class StreamRequest:
     open_image: Callable[[], Image] | None = None
     workers: Workers | None = None
     may_use_cpu: Callable[[float], bool] | None = None
+    seen: Box | None = None
+    keeps_maps: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,7 @@ def segment_to_store(request: StreamRequest, report: Report, stop: Stop) -> Stre
     from napari_unet.core.pipeline import stream
     from napari_unet.core.pipeline.ladder import always
     from napari_unet.core.pipeline.stream_place import here
+    from napari_unet.core.pipeline.stream_show import Looker
 
     report(Progress(0, 1, "loading the model"))
     model = load_cached(request.model)
@@ -113,9 +123,16 @@ def segment_to_store(request: StreamRequest, report: Report, stop: Stop) -> Stre
         open_image=request.open_image,
         workers=request.workers or here,
         may_use_cpu=request.may_use_cpu or always,
+        looker=None if request.seen is None else Looker(request.seen, shown_steps(request.image)),
+        keeps_maps=request.keeps_maps,
     )
     voxels = dict(zip(model.spec.classes, found.voxels, strict=False)) if found.voxels else {}
     return StreamResult(request.path, model.spec.name, found.n_objects, voxels, found.notes)
+
+
+def shown_steps(image: Image) -> tuple[int, ...]:
+    """Give how coarse a large image is shown while it is segmented: every so manieth voxel of each spatial axis."""
+    return choose_steps(image.label_shape, image.dims)
 
 
 def is_large(image: Image) -> bool:

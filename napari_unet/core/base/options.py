@@ -115,6 +115,11 @@ class LargeOptions:
     fresh: bool = _choice(
         False, "Start afresh", "Begin anew, although labels of the same model and options are there or were begun."
     )
+    keep_maps: bool = _choice(
+        True,
+        "Keep for thresholds",
+        "Keep the network's output, so that other thresholds do not run it again; at most 4 bytes a voxel on the disk.",
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

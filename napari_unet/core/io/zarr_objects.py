@@ -22,14 +22,15 @@ def write_objects(path: Path, columns: dict[str, NDArray[np.generic]]) -> None:
     ----------
     path : Path
         Of the labels, ends in ``.zarr``.
-    columns : dict of (N + 1,) arrays
+    columns : dict of (N + 1,) or (N + 1, D) arrays
         By their names; by the number of the object, with one for the background.
     """
     import zarr  # slow to load, and the dock opens without it
 
     group = zarr.open_group(path.absolute(), mode="r+", zarr_format=2).create_group(OBJECTS, overwrite=True)
     for name, values in columns.items():
-        array = group.create_array(name, shape=values.shape, chunks=(min(CHUNK, len(values)),), dtype=values.dtype)
+        chunks = (min(CHUNK, len(values)), *values.shape[1:])
+        array = group.create_array(name, shape=values.shape, chunks=chunks, dtype=values.dtype)
         array[...] = values
 
 
@@ -43,8 +44,10 @@ def read_objects(path: Path) -> dict[str, NDArray[np.generic]]:
 
     Returns
     -------
-    dict of (N + 1,) arrays
-        ``size`` in voxels, int64, and ``confidence``, float32, 0..1, NaN where it is not known.
+    dict of (N + 1, ...) arrays
+        ``size`` in voxels, int64; ``confidence``, float32, 0..1, NaN where it is not known; ``low`` and ``high``,
+        (N + 1, D) int32, the first voxel of the box around it and one after the last, equal where nothing is left of
+        it; of a time series ``time``, int32.
 
     Raises
     ------

@@ -153,12 +153,7 @@ class Predictor:
         """Hand a tile to whoever wants to see it: foreground, or classes."""
         if self.on_tile is None or self._place is None:
             return
-        settings = chosen_settings(self.model.decode, self.options)
-        if self.model.spec.target == "instances":
-            found = (maps[0] > settings.foreground).astype(np.uint8)
-        else:
-            sampling = (1.0,) * len(core)
-            found = self.model.target.decode(maps, replace(settings, min_size=0), sampling).astype(np.uint8)
+        found = show_maps(self.model, self.options, maps)
         if plane is not None:
             found, core = found[np.newaxis], (slice(plane, plane + 1), *core)
         glimpse = self._place.see(found, core)
@@ -181,6 +176,16 @@ def _seen_from(box: Box, outer: Box, size: tuple[int, ...]) -> Box:
         slice(int((b.start - o.start) * s), ceil((b.stop - o.start) * s))
         for b, o, s in zip(box, outer, scale, strict=True)
     )
+
+
+def show_maps(model: Model, options: SegmentOptions, maps: NDArray[Any]) -> NDArray[np.uint8]:
+    """Tell quickly what maps (K, [Z,] Y, X) show: foreground, or classes; ([Z,] Y, X)."""
+    settings = chosen_settings(model.decode, options)
+    if model.spec.target == "instances":
+        inside: NDArray[np.bool_] = maps[0] > settings.foreground
+        return inside.astype(np.uint8)
+    sampling = (1.0,) * (maps.ndim - 1)
+    return model.target.decode(maps, replace(settings, min_size=0), sampling).astype(np.uint8)
 
 
 def measure_statistics(model: Model, image: Image, options: SegmentOptions) -> Statistics:

@@ -8,40 +8,31 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.base.progress import Progress, Report, silent, within
 from napari_unet.core.io import finish_labels, is_labels, write_objects
-from napari_unet.core.pipeline import blocks
 from napari_unet.core.pipeline.ladder import Ask, always
 from napari_unet.core.pipeline.predictor import measure_statistics
 from napari_unet.core.pipeline.segment import check_fits
-from napari_unet.core.pipeline.stream_blocks import coarsen_block, look_at_block, paint_block, work_of
 from napari_unet.core.pipeline.stream_folder import LABELS, key_of, open_folder, prepare_folder, remove
-from napari_unet.core.pipeline.stream_objects import (
-    gather_objects,
-    group_objects,
-    keep_objects,
-    kept_objects,
-    measure_objects,
-)
-from napari_unet.core.pipeline.stream_place import Job, Place, Run, Task, Workers, here
+from napari_unet.core.pipeline.stream_kept import find_maps, keep_maps, take_maps
+from napari_unet.core.pipeline.stream_objects import kept_objects
+from napari_unet.core.pipeline.stream_place import Job, Place, Workers, here
 from napari_unet.core.pipeline.stream_plan import identify, make_plan
-from napari_unet.core.pipeline.stream_tiles import compute_maps
-from napari_unet.core.targets.merging import plan_blocks
+from napari_unet.core.pipeline.stream_work import decode, predict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_unet.core.base.image import Image
-    from napari_unet.core.pipeline.stream_objects import Extents
     from napari_unet.core.pipeline.stream_plan import Plan
+    from napari_unet.core.pipeline.stream_show import Looker
     from napari_unet.core.store.models import Model
 
 SHARES = (0.04, 0.86, 0.99)
@@ -81,6 +72,8 @@ def segment_to_store(
     open_image: Callable[[], Image] | None = None,
     workers: Workers = here,
     may_use_cpu: Ask = always,
+    looker: Looker | None = None,
+    keeps_maps: bool = False,
 ) -> Stored:
     """Segment an image of any size into labels on the disk, in bounded memory.
 
@@ -105,6 +98,11 @@ def segment_to_store(
         Who does the work.
     may_use_cpu : function of an estimated time in s
         Asked before a GPU is given up for want of memory; other processes do not ask.
+    looker : Looker or None
+        Gets tiles and blocks as the payload of the progress, a tuple of one `Glimpse`, what is looked at first.
+    keeps_maps : bool
+        Keep the network's output in ``NAME.maps``. Where it lies beside `path` the network does not run again for
+        other thresholds, unless `resume` is off.
 
     Returns
     -------
@@ -132,15 +130,17 @@ def segment_to_store(
     job = Job(folder, path.name, key_of(plan), open_image or (lambda: image))
     place = Place(job)
     run = here(job, may_use_cpu) if workers is here else workers(job)
-    _predict(place, run, within(report, *SHARES[:2]))
-    n_objects = _decode(place, run, within(report, *SHARES[1:]))
+    predict(place, run, within(report, *SHARES[:2]), looker)
+    n_objects = decode(place, run, within(report, *SHARES[1:]), looker)
     report(Progress(SHARES[2], 1.0, "writing the pyramid"))
     finish_labels(folder / LABELS / path.name)
     if model.spec.target == "instances":
-        write_objects(folder / LABELS / path.name, dict(zip(("size", "confidence"), kept_objects(place), strict=True)))
+        write_objects(folder / LABELS / path.name, kept_objects(place))
     stored = Stored(path, n_objects, _class_voxels(place), _notes(place))
     remove(path)
     (folder / LABELS / path.name).rename(path)
+    if keeps_maps:
+        keep_maps(folder, path)
     remove(folder)
     report(Progress(1, 1))
     return stored
@@ -158,93 +158,20 @@ def _settle(
 ) -> Plan:
     """Take the plan of an interrupted run, or make one."""
     statistics = measure_statistics(model, image, options)
+    made_for = identify(model, image, options, statistics)
+    kept = None
     if resume:
-        plan = open_folder(folder, identify(model, image, options, statistics))
+        plan = open_folder(folder, made_for)
         if plan is not None:
             return plan
+        kept = find_maps(folder.parent, made_for)
     remove(folder)
+    if kept is not None:
+        prepare_folder(folder, name, kept[1], model, image, partial(take_maps, kept[0]))
+        return kept[1]
     plan = make_plan(model, image, options, statistics, report, may_use_cpu)
     prepare_folder(folder, name, plan, model, image)
     return plan
-
-
-def _predict(place: Place, run: Run, report: Report) -> None:
-    """Compute the maps of all tiles that have none."""
-    n_times, done = place.image.n_times, place.marked()
-    tiles = list(place.plan.tiles(place.shape))
-    tasks: dict[str, Task] = {
-        f"maps-{time}-{number}": partial(compute_maps, name=f"maps-{time}-{number}", time=time, core=core)
-        for time in range(n_times)
-        for number, core in enumerate(tiles)
-    }
-    _do(tasks, done, run, report, "tile")
-
-
-def _decode(place: Place, run: Run, report: Report) -> int:
-    """Decode all time points, one after the other; give the number of objects."""
-    n_times, n_objects = place.image.n_times, 0
-    for time in range(n_times):
-        part = within(report, time / n_times, (time + 1) / n_times)
-        mark = f"frame-{time}"
-        done = place.marked()
-        if mark in done:
-            found = int(json.loads(done[mark].read_bytes()))
-        else:
-            found = _decode_frame(place, run, time, n_objects, part)
-            place.mark(mark, found)
-        n_objects += found
-    return n_objects
-
-
-def _decode_frame(place: Place, run: Run, time: int, first: int, report: Report) -> int:
-    target, work = place.model.spec.target, work_of(place, time)
-    boxes = list(plan_blocks(place.finest, place.block))
-    looks = [partial(look_at_block, time=time, box=box) for box in boxes]
-    facts = _counted(run(looks), len(looks), within(report, 0, 0.35), f"time {time + 1}: looking at block")
-    numbering = blocks.number_objects(facts, work, target, place.block)
-    painted, final = ("found", "labels") if place.is_finer else ("labels", "")
-    paints: dict[str, Task] = {}
-    for number, box in enumerate(boxes):
-        name = f"{painted}-{time}-{number}"
-        needed = blocks.needed_by(box, numbering, place.finest)
-        paints[name] = partial(paint_block, name=name, time=time, box=box, numbering=needed, first=first)
-    _do(paints, place.marked(), run, within(report, 0.35, 0.75), "block")
-    if final:
-        coarse: dict[str, Task] = {
-            f"{final}-{time}-{number}": partial(coarsen_block, name=f"{final}-{time}-{number}", time=time, box=box)
-            for number, box in enumerate(plan_blocks(place.image.spatial_shape, place.block))
-        }
-        _do(coarse, place.marked(), run, within(report, 0.75, 0.85), "block")
-    if target != "instances":
-        return 0
-    _measure(place, run, time, gather_objects(place, time, first, numbering.n_objects), within(report, 0.85, 1))
-    return numbering.n_objects
-
-
-def _measure(place: Place, run: Run, time: int, extents: Extents, report: Report) -> None:
-    """Tell how sure the network is of the objects of a time point."""
-    tasks: dict[str, Task] = {}
-    groups = {}
-    for number, (ids, box) in enumerate(group_objects(extents, place.block)):
-        name = f"sure-{time}-{number}"
-        groups[name] = ids
-        tasks[name] = partial(measure_objects, name=name, time=time, ids=ids, box=box)
-    _do(tasks, place.marked(), run, report, "objects of block")
-    keep_objects(place, time, extents, groups)
-
-
-def _do(tasks: dict[str, Task], done: Iterable[str], run: Run, report: Report, what: str) -> None:
-    """Do the tasks that are not marked as done."""
-    rest = [task for name, task in tasks.items() if name not in done]
-    for _ in _counted(run(rest), len(tasks), report, what, len(tasks) - len(rest)):
-        pass
-
-
-def _counted(results: Iterator[Any], total: int, report: Report, what: str, start: int = 0) -> Iterator[Any]:
-    """Report after each result."""
-    for number, result in enumerate(results, start + 1):
-        yield result
-        report(Progress(number, total, f"{what} {number} of {total}"))
 
 
 def _class_voxels(place: Place) -> tuple[int, ...]:

@@ -10,11 +10,13 @@ from napari_unet.core.pipeline import blocks
 from napari_unet.core.pipeline.prediction import settings_for
 from napari_unet.core.pipeline.predictor import make_prediction
 from napari_unet.core.pipeline.stream_objects import behind, list_objects
+from napari_unet.core.pipeline.stream_show import show_block
 from napari_unet.core.targets.blockwise import Work
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_unet.core.base.glimpse import Glimpse
     from napari_unet.core.base.tiles import Box
     from napari_unet.core.pipeline.stream_place import Place
     from napari_unet.core.targets.basins import Numbering
@@ -33,8 +35,16 @@ def look_at_block(place: Place, time: int, box: Box) -> Facts | None:
     return blocks.look(work_of(place, time), place.model.spec.target, box)
 
 
-def paint_block(place: Place, name: str, time: int, box: Box, numbering: Numbering, first: int) -> None:
-    """Decode a block, store its labels and mark it as done.
+def paint_block(
+    place: Place,
+    name: str,
+    time: int,
+    box: Box,
+    numbering: Numbering,
+    first: int,
+    steps: tuple[int, ...] | None = None,
+) -> Glimpse | None:
+    """Decode a block, store its labels, mark it as done, and show it where that is on the image's grid.
 
     Parameters
     ----------
@@ -50,6 +60,8 @@ def paint_block(place: Place, name: str, time: int, box: Box, numbering: Numberi
         What this block needs of it.
     first : int
         Objects before this time point.
+    steps : tuple of int or None
+        How coarse it is shown; None where nobody looks on.
     """
     target = place.model.spec.target
     labels = blocks.paint(work_of(place, time), target, box, numbering)
@@ -58,17 +70,19 @@ def paint_block(place: Place, name: str, time: int, box: Box, numbering: Numberi
     if place.is_finer:
         place.found[(time, *box)] = labels
         place.mark(name)
-    else:
-        _store(place, time, box, labels)
-        place.mark(name, tell(place, labels, box))
+        return None
+    _store(place, time, box, labels)
+    place.mark(name, tell(place, labels, box))
+    return show_block(time, box, labels, steps)
 
 
-def coarsen_block(place: Place, name: str, time: int, box: Box) -> None:
-    """Bring labels to the image's grid: a box of that grid; marked as done with what `tell` says of them."""
+def coarsen_block(place: Place, name: str, time: int, box: Box, steps: tuple[int, ...] | None = None) -> Glimpse | None:
+    """Bring labels to the image's grid: a box of that grid; marked as done with what `tell` says of them, and shown."""
     source, index = behind(place, box)
     labels = place.found[(time, *source)][index]
     _store(place, time, box, labels)
     place.mark(name, tell(place, labels, box))
+    return show_block(time, box, labels, steps)
 
 
 def tell(place: Place, labels: NDArray[np.int32], box: Box) -> list[int] | dict[str, list[Any]]:

@@ -18,13 +18,17 @@ from napari_unet.core.pipeline.stream_plan import Plan
 from napari_unet.core.store.models import Model, save_model
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_unet.core.base.image import Image
 
 PLAN, MODEL, MAPS, FOUND, LABELS, DONE = "plan.json", "model", "maps.zarr", "found.zarr", "labels", "done"
 
 
-def prepare_folder(folder: Path, name: str, plan: Plan, model: Model, image: Image) -> None:
-    """Lay out a new work folder; with the plan, which comes last, it is ready.
+def prepare_folder(
+    folder: Path, name: str, plan: Plan, model: Model, image: Image, fill: Callable[[Path], None] | None = None
+) -> None:
+    """Lay out a new work folder; with the plan, which comes last, it is ready. `fill` may put finished maps into it.
 
     Raises
     ------
@@ -44,6 +48,8 @@ def prepare_folder(folder: Path, name: str, plan: Plan, model: Model, image: Ima
         if finest != image.spatial_shape:
             block = tuple(labels.chunks[-image.dims :])
             _array(folder / FOUND, (image.n_times, *finest), (1, *block), np.int32)
+        if fill is not None:
+            fill(folder)
         write_atomic(folder / PLAN, plan.to_json().encode())
     except OSError as error:
         raise UserError(

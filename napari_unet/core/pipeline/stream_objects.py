@@ -144,20 +144,35 @@ def behind(place: Place, box: Box) -> tuple[Box, tuple[Any, ...]]:
 
 
 def keep_objects(place: Place, time: int, extents: Extents, groups: dict[str, Whole]) -> None:
-    """Put the measured confidences of a time point into a file of the work folder; groups by their marks."""
+    """Put all that is known of the objects of a time point into a file of the work folder; groups by their marks."""
     confidence = np.full(len(extents.size), np.nan, np.float32)
     for name, ids in groups.items():
         confidence[ids - 1 - extents.first] = json.loads(place.marked()[name].read_bytes())
     content = io.BytesIO()
-    np.savez(content, size=extents.size, confidence=confidence)
+    low = np.minimum(extents.low, extents.high)  # of an object that vanished nothing is known
+    np.savez(
+        content, size=extents.size, confidence=confidence, low=low.astype(np.int32), high=extents.high.astype(np.int32)
+    )
     write_atomic(place.folder / f"objects-{time}.npz", content.getvalue())
 
 
-def kept_objects(place: Place) -> tuple[Whole, NDArray[np.float32]]:
-    """Give sizes and confidences of all objects of all time points, by their numbers; number 0 is the background."""
+def kept_objects(place: Place) -> dict[str, NDArray[np.generic]]:
+    """Give what is known of all objects of all time points, by their numbers, as `io.read_objects` gives it."""
     parts = [np.load(place.folder / f"objects-{time}.npz") for time in range(place.image.n_times)]
-    size = np.concatenate([np.zeros(1, np.int64), *(part["size"] for part in parts)])
-    return size, np.concatenate([np.full(1, np.nan, np.float32), *(part["confidence"] for part in parts)])
+    nowhere = np.zeros((1, place.image.dims), np.int32)
+    first = {
+        "size": np.zeros(1, np.int64),
+        "confidence": np.full(1, np.nan, np.float32),
+        "low": nowhere,
+        "high": nowhere,
+    }
+    columns: dict[str, NDArray[np.generic]] = {
+        name: np.concatenate([background, *(part[name] for part in parts)]) for name, background in first.items()
+    }
+    if "T" in place.image.axes:
+        counts = [1 + len(parts[0]["size"]), *(len(part["size"]) for part in parts[1:])]  # with the background
+        columns["time"] = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
+    return columns
 
 
 def _only(labels: NDArray[np.int32], ids: Whole) -> NDArray[np.int32]:

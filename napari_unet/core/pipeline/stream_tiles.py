@@ -15,17 +15,19 @@ from napari_unet.core.base.tiles import Box, grow, round_up, shift
 from napari_unet.core.pipeline.blend import plan_axis
 from napari_unet.core.pipeline.channels import read_box
 from napari_unet.core.pipeline.predictor import check_finite
+from napari_unet.core.pipeline.stream_show import show_tile
 from napari_unet.core.pipeline.tiled import OVERLAP, run_tiled
 
 if TYPE_CHECKING:
+    from napari_unet.core.base.glimpse import Glimpse
     from napari_unet.core.pipeline.stream_place import Place
 
 MOST_CONSTANT = 16
 """Tiles of one value whose maps are remembered: nine positions in the image, for the usual one or two values."""
 
 
-def compute_maps(place: Place, name: str, time: int, core: Box) -> None:
-    """Compute the maps of one tile, store them, and mark the tile as done.
+def compute_maps(place: Place, name: str, time: int, core: Box, steps: tuple[int, ...] | None = None) -> Glimpse | None:
+    """Compute the maps of one tile, store them, mark the tile as done, and show it.
 
     Parameters
     ----------
@@ -37,11 +39,14 @@ def compute_maps(place: Place, name: str, time: int, core: Box) -> None:
         Time point.
     core : Box
         On the network's grid of the whole image; one plane of a stack where the network is for planes.
+    steps : tuple of int or None
+        How coarse it is shown; None where nobody looks on.
     """
     compute = _blended if place.plan.margin is None else _with_context
     maps = check_finite(compute(place, time, core), place.model)
     place.maps[(time, slice(None), *core)] = maps
     place.mark(name, place.engine.notes)
+    return show_tile(place, time, core, maps, steps)
 
 
 def _with_context(place: Place, time: int, core: Box) -> NDArray[np.float16]:
