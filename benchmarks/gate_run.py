@@ -72,7 +72,7 @@ class Run:
     held_before, held_after, low, high : float
         What the program itself found on held-out corrections, and the interval of the difference.
     reason : str
-        Why it was refused, where not by these scores.
+        Why it was refused.
     warnings : tuple of str
         What was said before the start.
     cpu : float, s
@@ -144,7 +144,7 @@ def _learn(
         found.before,
         found.after,
         *found.interval,
-        "",
+        found.reason,
         warnings,
         cpu,
     )

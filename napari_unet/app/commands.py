@@ -193,6 +193,7 @@ def fine_tune(request: FineTuneRequest, report: Report, stop: Stop) -> Training:
         unit=found.comparison.unit,
         parts=lesson.held_out(found.comparison.parts),
         notes=lesson.gathered.notes,
+        reason=found.reason,
     )
 
 

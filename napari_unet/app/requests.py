@@ -263,7 +263,7 @@ class Training:
     parent : str
         The model that was fine-tuned, which the new one is compared with; empty for a new one.
     accepted : bool
-        It scored no worse than its parent on what it had not learnt from.
+        Nothing speaks against it; above all it scored no worse than its parent on what it had not learnt from.
     before, after : float
         Both scores, 0 to 1; NaN where nothing could be held out.
     n_held_out : int
@@ -284,6 +284,8 @@ class Training:
         What both models made of what was held out.
     notes : tuple of str
         What the user should know.
+    reason : str
+        Why it was not accepted, as a sentence without its end.
     """
 
     name: str
@@ -301,3 +303,4 @@ class Training:
     unit: str = "cells"
     parts: tuple[HeldOut, ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
+    reason: str = ""

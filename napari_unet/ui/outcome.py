@@ -23,7 +23,7 @@ def describe_outcome(training: Training, used: str) -> str:
     if training.accepted:
         lines.append(f"The new model '{used}' is used now. Segment again to see it, or take it back.")
     else:
-        lines.append(f"The score fell, so the old model '{used}' is kept.")
+        lines.append(f"{training.reason or 'The score fell'}. The old model '{used}' is kept.")
     if training.stopped:
         lines.append("You stopped it: this is the best it had learnt by then.")
     lines += training.notes

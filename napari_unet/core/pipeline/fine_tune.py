@@ -21,15 +21,13 @@ from napari_unet.core.pipeline.rehearsal import can_rehearse, recall, rehearse
 from napari_unet.core.pipeline.split import Split, count_objects, split
 from napari_unet.core.pipeline.train import Rate, Row, Stop, TrainResult, never, train
 from napari_unet.core.pipeline.tune import tune
+from napari_unet.core.pipeline.verdict import BLIND, refusal
 from napari_unet.core.store.models import Model
 
 if TYPE_CHECKING:
     from napari_unet.core.pipeline.prepare import Prepared
     from napari_unet.core.store.training_set import Sample
 
-
-BLIND = 0.05
-"""Score on the annotations below which a model finds next to nothing of them."""
 
 FEWEST_NEW = 10
 """Objects annotated since the model in use was trained; with fewer it is judged on all."""
@@ -49,7 +47,7 @@ class FineTuneResult:
     candidate : Model
         Trained on all corrections.
     accepted : bool
-        It scored no worse than the old one.
+        Nothing speaks against it, see `verdict.refusal`.
     before, after : float, 0..1
         Scores of the old and the new model on what the new one did not learn from; NaN where nothing was held out.
     n_held_out : int
@@ -62,6 +60,8 @@ class FineTuneResult:
         The user stopped it.
     comparison : Comparison
         The same scores with their interval, and what both models made of the held-out samples.
+    reason : str
+        Why the candidate was refused; empty where it was accepted.
     """
 
     model: Model
@@ -74,6 +74,7 @@ class FineTuneResult:
     history: tuple[Row, ...] = field(repr=False)
     stopped: bool
     comparison: Comparison = field(default=UNCOMPARED, repr=False)
+    reason: str = ""
 
 
 def fine_tune(
@@ -137,15 +138,12 @@ def fine_tune(
     result = cut_short or learn(samples, report=parts[-1], checkpoint=checkpoint)
     candidate = tune(result.model, samples, within(report, 0.98, 1.0))
     candidate = _described(candidate, model, samples, recipe, result, found.before, found.after)
-    accepted = not found.after < found.before  # without anything held out both are NaN: the user judges
-    if not chosen.is_fair:
-        accepted = (
-            accepted or found.high >= 0
-        )  # the rival is judged by what it has learnt: chance counts for the new one
+    semantic = model.spec.target == "semantic"
+    reason = refusal(found, chosen.n_held_out, is_fair=chosen.is_fair, semantic=semantic)
     return FineTuneResult(
-        candidate if accepted else rival,
+        rival if reason else candidate,
         candidate,
-        accepted,
+        not reason,
         found.before,
         found.after,
         chosen.n_held_out,
@@ -153,6 +151,7 @@ def fine_tune(
         result.history,
         result.stopped,
         found,
+        reason,
     )
 
 

@@ -26,6 +26,7 @@ from napari_unet.core.pipeline.rehearsal import can_rehearse, recall, rehearse
 from napari_unet.core.pipeline.split import count_objects
 from napari_unet.core.pipeline.train import Row, Stop, TrainResult, never, train
 from napari_unet.core.pipeline.tune import tune
+from napari_unet.core.pipeline.verdict import refusal
 from napari_unet.core.store.models import Model
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ class _Learning:
     def end(self, found: TrainResult) -> LiveResult:
         """Judge what was learned."""
         samples, verdict, n_late = list(self.samples.values()), self.judge.verdict(), self.judge.n_objects
-        is_better = n_late >= ENOUGH and not verdict.after < verdict.before
+        is_better = n_late >= ENOUGH and not refusal(verdict, n_late, semantic=self.semantic)
         candidate = tune(found.model, samples, self.report) if is_better else found.model
         scores = verdict.before, verdict.after
         candidate = gate._described(candidate, self.model, samples, self.recipe, found, *scores)

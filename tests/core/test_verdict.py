@@ -1,0 +1,38 @@
+"""A new model takes the place of the old one unless something speaks against it."""
+
+from __future__ import annotations
+
+import pytest
+
+from napari_unet.core.pipeline.compare import UNCOMPARED, Comparison
+from napari_unet.core.pipeline.verdict import refusal
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "high", "is_fair", "words"),
+    [
+        (0.5, 0.6, 0.2, True, ""),
+        (0.5, 0.5, 0.1, True, ""),
+        (0.5, 0.4, 0.1, True, "fell"),
+        (0.5, 0.4, 0.1, False, ""),
+        (0.5, 0.4, -0.01, False, "fell"),
+        (0.0, 0.0, 0.0, True, "next to nothing"),
+        (0.02, 0.04, 0.1, False, "next to nothing"),
+        (0.0, 0.06, 0.1, True, ""),
+    ],
+)
+def test_refusal_when_models_are_compared_then_it_says_what_speaks_against(before, after, high, is_fair, words):
+    found = refusal(Comparison(before, after, -0.1, high, 12), 12, is_fair=is_fair)
+    assert words in found
+    assert bool(found) == bool(words)
+
+
+def test_refusal_when_few_objects_were_held_out_then_finding_none_says_little():
+    nothing = Comparison(0.0, 0.0)
+    assert not refusal(nothing, 3)
+    assert refusal(nothing, 5)
+    assert refusal(nothing, 2, semantic=True)
+
+
+def test_refusal_when_nothing_was_held_out_then_the_user_judges():
+    assert not refusal(UNCOMPARED, 0)
