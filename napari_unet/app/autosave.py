@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
+from napari_unet.app.autosave_place import OwnFolder
 from napari_unet.app.autosave_work import Outcome, Status, Work, status_of
 from napari_unet.app.autosave_write import in_thread, make_room, renew, write
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.store.autosave import Saved, discard, find_saved
-from napari_unet.core.store.autosave_lock import Lock
 
 if TYPE_CHECKING:
     from napari_unet.app.annotations import Labels
+    from napari_unet.app.autosave_place import SavePlace
     from napari_unet.app.autosave_work import Take
     from napari_unet.core.store.autosave import ImageId
     from napari_unet.core.store.autosave_lock import Holder
@@ -77,11 +78,11 @@ class Autosaver:
         settle: float = SETTLE_S,
         longest: float = LONGEST_S,
     ) -> None:
-        self._root, self._clock, self._now, self._run = root, clock, now, run
+        self._place: SavePlace = OwnFolder(root, now)
+        self._clock, self._now, self._run = clock, now, run
         self._settle, self._longest = settle, longest
         self._works: dict[str, Work] = {}
         self._leaving: list[Work] = []
-        self._locks: dict[str, Lock] = {}
         self._mail: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
         self._is_writing = False
         self._beat_at = clock() + BEAT_S
@@ -152,7 +153,7 @@ class Autosaver:
                 self._run(lambda: self._make_room(work))
             else:
                 self._begin(work)
-        elif now >= self._beat_at and self._locks:
+        elif now >= self._beat_at and self._place.locks:
             self._beat_at = now + BEAT_S
             self._is_writing = True
             self._run(self._beat)
@@ -176,9 +177,9 @@ class Autosaver:
         work.not_before = began + min(COPY_SHARE * (self._clock() - began), self._longest)
         self._beat_at = began + BEAT_S
         stamp = self._now()
-        folder, answered = self._root / work.image.key, tuple(work.answered)
-        lock = self._locks.setdefault(work.image.key, Lock(folder, self._now))
-        self._run(lambda: self._mail.put(write(work, lock, folder, draft, answered, first, stamp)))
+        place, answered = self._place, tuple(work.answered)
+        lock = place.lock(work.image)
+        self._run(lambda: self._mail.put(write(work, place, lock, draft, answered, first, stamp)))
 
     def _make_room(self, work: Work) -> None:
         try:
@@ -188,7 +189,7 @@ class Autosaver:
 
     def _beat(self) -> None:
         try:
-            renew(self._locks.values())
+            renew(self._place.locks)
         finally:
             self._mail.put(None)
 
@@ -240,10 +241,44 @@ class Autosaver:
         """Save everything for the last time and let other windows have the images; tells whether all is safe."""
         is_safe = self.flush(seconds)
         if not self._is_writing:  # else the end of the process frees them
-            for lock in self._locks.values():
+            try:
+                self._place.finish()
+            except (OSError, UserError):
+                logger.exception("not all that belongs to the labels could be saved")
+                is_safe = False
+            for lock in self._place.locks:
                 lock.release()
         self._works.clear()
         self._leaving.clear()
+        return is_safe
+
+    def move(self, place: SavePlace, seconds: float) -> bool:
+        """Save everything in another place from now on, and wait for it at most so many seconds.
+
+        What was saved in the program's own folder goes once it is safe there; a project that is left stays as it is.
+
+        Returns
+        -------
+        bool
+            Everything is safe there. What is not is tried again, as ever.
+
+        Raises
+        ------
+        UserError
+            When a save that has begun does not end: nothing has changed then.
+        """
+        until = self._clock() + seconds
+        self.flush(seconds)
+        if self._is_writing:
+            raise UserError("Labels are being saved, which takes long.", "Try again when the line below says saved.")
+        old, self._place = self._place, place
+        for work in self._works.values():
+            if work.slot is not None and old.is_own:
+                work.answered.append(work.slot)
+            work.slot = work.writer = None
+        is_safe = self.flush(max(until - self._clock(), 0.0))
+        for lock in old.locks:
+            lock.release()
         return is_safe
 
     # ------------------------------------------------------------ what was saved before
@@ -254,21 +289,16 @@ class Autosaver:
             return []
         works = (*self._works.values(), *self._leaving)
         own = {work.slot for work in works} | {slot for work in works for slot in work.answered}
-        return [one for one in find_saved(self._root / image.key, image) if one.folder not in own]
+        return [one for one in find_saved(self._place.folder(image), image) if one.folder not in own]
 
     def left_behind(self) -> list[Saved]:
         """List the newest of each image whose window ended without closing, the newest first."""
-        try:
-            folders = [path for path in self._root.iterdir() if Lock(path, self._now).is_left()]
-        except OSError:
-            return []
-        newest = [found[0] for found in map(find_saved, folders) if found]
+        newest = [found[0] for found in map(find_saved, self._place.left_behind) if found]
         return sorted(newest, key=lambda saved: saved.revision.time, reverse=True)
 
     def holder(self, image: ImageId) -> Holder | None:
         """Give the other window that holds an image; None without one."""
-        lock = self._locks.get(image.key) or Lock(self._root / image.key, self._now)
-        return lock.is_held_by_another()
+        return self._place.holder(image)
 
     def discard(self, saved: Saved) -> None:
         """Delete what was saved.

@@ -19,6 +19,7 @@ from napari_unet.core.store.journal_writer import JournalWriter
 
 if TYPE_CHECKING:
     from napari_unet.app.autosave_draft import Draft
+    from napari_unet.app.autosave_place import SavePlace
     from napari_unet.app.autosave_work import Work
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ def in_thread(call: Callable[[], None]) -> None:
 
 
 def write(
-    work: Work, lock: Lock, folder: Path, draft: Draft, answered: tuple[Path, ...], first: float, stamp: float
+    work: Work, place: SavePlace, lock: Lock, draft: Draft, answered: tuple[Path, ...], first: float, stamp: float
 ) -> Outcome:
     """Write a draft, if there is anything to lose; whatever goes wrong is in the outcome.
 
@@ -45,9 +46,9 @@ def write(
     ----------
     work : Work
         Of which only this thread touches the writer, and gives it a folder.
+    place : SavePlace
+        Where the image has its folder.
     lock : Lock
-        Of the image.
-    folder : Path
         Of the image.
     draft : Draft
         What is written.
@@ -61,9 +62,10 @@ def write(
             return Outcome(work, draft, first)
         lock.take()
         if work.writer is None:
-            work.slot = work.slot or new_slot(folder)
+            work.slot = work.slot or new_slot(place.folder(work.image))
             work.writer = JournalWriter(work.slot)
         number = work.writer.write(stamp, draft.about, draft.state, draft.arrays)
+        place.finish()
         for old in answered:
             with suppress(OSError):
                 discard(old)

@@ -140,6 +140,8 @@ class History:
     """
 
     changed = Signal()
+    happened = Signal(str, str)
+    """What was done, such as "Paint" or "Undo: Paint", and to what it belongs."""
 
     def __init__(self, limit: int = 100, max_bytes: int = 1_000_000_000) -> None:
         self._limit, self._max_bytes = limit, max_bytes
@@ -185,16 +187,17 @@ class History:
         while len(self._done) > 1 and sum(one.n_bytes for one in self._done) > self._max_bytes:
             del self._done[0]
         self.changed.emit()
+        self.happened.emit(step.name, step.owner)
 
     def undo(self) -> str:
         """Take the last step back; gives its name, empty where there is none."""
-        return self._move(self._done, self._undone, lambda step: step.undo())
+        return self._move("Undo", self._done, self._undone, lambda step: step.undo())
 
     def redo(self) -> str:
         """Do the step undone last once more; gives its name, empty where there is none."""
-        return self._move(self._undone, self._done, lambda step: step.redo())
+        return self._move("Redo", self._undone, self._done, lambda step: step.redo())
 
-    def _move(self, source: list[Step], target: list[Step], act: Callable[[Step], None]) -> str:
+    def _move(self, what: str, source: list[Step], target: list[Step], act: Callable[[Step], None]) -> str:
         if not source or self._is_replaying or self._group is not None:
             return ""
         step = source[-1]
@@ -205,6 +208,7 @@ class History:
             self._is_replaying = False
         target.append(source.pop())
         self.changed.emit()
+        self.happened.emit(f"{what}: {step.name}", step.owner)
         return step.name
 
     @contextmanager

@@ -82,7 +82,7 @@ class Autosaving(QObject):
     def _on_opened(self, link: Link) -> None:
         if not isinstance(link.labels.data, np.ndarray):
             return  # painted straight into their own store
-        image = identify(self._whole(link))
+        image = identify(self.whole(link))
         slot, self._adopted = self._adopted, None
         self._ends[link.key] = _on_change(link.labels, partial(self.saver.touch, link.key))
         self.saver.watch(link.key, image, partial(self._take, link, image), slot, layers.labels_array(link.labels))
@@ -92,7 +92,7 @@ class Autosaving(QObject):
         labels, result = layers.labels_array(link.labels), self._session.result(link.key)
         return take_draft(image, labels, result, link.classes, link.labels.name, link.box, out)
 
-    def _whole(self, link: Link) -> Image:
+    def whole(self, link: Link) -> Image:
         """Give the image of a result, the whole one where the result is of a part."""
         owner = next((la for la in self._workspace.viewer.layers if la.unique_id == link.image_id), None)
         axes = None if owner is None else self._workspace.reading_of(owner).axes
@@ -147,7 +147,7 @@ class Autosaving(QObject):
             self._results.take_over(link, restored)
             self.saver.discard_when_saved(link.key, saved)
         else:
-            self._show(saved, layer, restored)
+            self.show(saved, layer, restored)
         self.look()
 
     def keep_both(self) -> None:
@@ -160,7 +160,7 @@ class Autosaving(QObject):
         """
         if self.offer is not None:
             layer, image = self._image()
-            self._show(self.offer, layer, load(self.offer, image))
+            self.show(self.offer, layer, load(self.offer, image))
             self.look()
 
     def discard(self) -> None:
@@ -175,7 +175,8 @@ class Autosaving(QObject):
             self.saver.discard(self.offer)
             self.look()
 
-    def _show(self, saved: Saved, layer: ImageLayer, restored: Restored) -> None:
+    def show(self, saved: Saved, layer: ImageLayer, restored: Restored) -> None:
+        """Show saved labels on a layer of the current image; what is painted there is saved where they were."""
         axes = self._workspace.reading.axes
         if axes is not None:
             self._adopted = saved.folder  # what is painted from now on is saved there

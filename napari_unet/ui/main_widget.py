@@ -17,6 +17,8 @@ from napari_unet.ui.device_line import DeviceLine
 from napari_unet.ui.job_panel import JobPanel
 from napari_unet.ui.large_results import LargeResults
 from napari_unet.ui.models_tab import ModelsTab
+from napari_unet.ui.project_bar import ProjectBar
+from napari_unet.ui.projects import Projects
 from napari_unet.ui.restore_bar import RestoreBar
 from napari_unet.ui.results import Results
 from napari_unet.ui.segment_tab import SegmentTab, topic_of
@@ -57,6 +59,8 @@ class UNetWidget(QWidget):
         self.results = Results(self.workspace, self.session)
         self.autosaving = Autosaving(self.workspace, self.results, self.session)
         self.restore_bar, self.autosave = RestoreBar(self.autosaving), AutosaveLine(self.autosaving.saver)
+        self.projects = Projects(self.workspace, self.results, self.session, self.autosaving)
+        self.project_bar = ProjectBar(self.projects, self.autosave)
         self._told_jobs: list[Job[object]] = []
         self.device, self.model = DeviceLine(), QLabel()
         self.model.setWordWrap(True)
@@ -65,6 +69,7 @@ class UNetWidget(QWidget):
         self.large_results = LargeResults(self.workspace, self.session)
         self.segment = SegmentTab(self.workspace, self.results, self.session, self.large_results)
         self.correct = CorrectTab(self.workspace, self.results, self.session)
+        self.correct.review.stored = self.large_results
         self.train = TrainTab(self.workspace, self.results, self.session, self.device)
         self.models = ModelsTab(self.session)
         layout = self.correct.layout()
@@ -83,7 +88,7 @@ class UNetWidget(QWidget):
         for widget in (self.device, self.model, self.job, self.restore_bar, self.train.resume):
             layout.addWidget(widget)
         layout.addWidget(self.tabs, 1)
-        layout.addWidget(self.autosave)
+        layout.addWidget(self.project_bar)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self._question = CloseQuestion(viewer, self.session)
         self._unsaved = UnsavedQuestion(viewer, self.autosaving.saver)
@@ -95,7 +100,7 @@ class UNetWidget(QWidget):
             self.session,
             self._threads,
             self.device.wait,
-            (self.autosaving, self.workspace, self.results, self.large_results, self.correct),
+            (self.projects, self.autosaving, self.workspace, self.results, self.large_results, self.correct),
         )
         self.destroyed.connect(self.shut_down)
 

@@ -15,6 +15,8 @@ from napari_unet.ui import messages
 from napari_unet.ui.layers import layer_options
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from napari.types import LayerData
     from numpy.typing import NDArray
 
@@ -62,9 +64,18 @@ def open_zarr() -> None:
     folder = QFileDialog.getExistingDirectory(None, "Open OME-Zarr: choose the .zarr folder")
     if viewer is None or not folder:
         return
-    for data in read_layers(folder):
-        if data != NO_LAYER[0]:
-            viewer.add_layer(Layer.create(*data))
+    with with_source(folder):
+        made = [Layer.create(*data) for data in read_layers(folder) if data is not NO_LAYER[0]]
+    for layer in made:
+        viewer.add_layer(layer)
+
+
+def with_source(path: str) -> AbstractContextManager[None]:
+    """Let layers that are made inside know where they come from, as those of File > Open do."""
+    from napari.layers._source import layer_source  # napari has no public way (0.9); a test notices when this goes
+
+    source: AbstractContextManager[None] = layer_source(path=path, reader_plugin="napari-unet")
+    return source
 
 
 def _zarr_layers(path: str) -> list[LayerData]:

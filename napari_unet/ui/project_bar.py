@@ -1,0 +1,149 @@
+"""The button for projects, and the line that says which one is open."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QMessageBox, QToolButton, QVBoxLayout, QWidget
+
+from napari_unet.app.recent import recent_projects
+from napari_unet.core.store.project import PROJECT_FILE
+from napari_unet.ui import messages
+from napari_unet.ui.autosave_line import RED, clock_time
+
+if TYPE_CHECKING:
+    from napari_unet.app.project import ReadOnly
+    from napari_unet.core.store.project import ImageRef
+    from napari_unet.ui.projects import Projects
+
+TIP = "Keep the images' paths, labels, models and a log in one folder that can be moved to another computer."
+
+
+class ProjectBar(QWidget):
+    """Say how safe the work is, and offer to keep it as a project.
+
+    Parameters
+    ----------
+    projects : Projects
+        Followed.
+    saved : QLabel
+        The line of the autosaver.
+    """
+
+    def __init__(self, projects: Projects, saved: QLabel) -> None:
+        super().__init__()
+        self._projects = projects
+        self.said = QLabel()
+        self.said.setWordWrap(True)
+        self.button = QToolButton()
+        self.button.setText("Project")
+        self.button.setToolTip(TIP)
+        self.button.setAccessibleName("Project")
+        self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu = QMenu(self.button)
+        self.menu.setToolTipsVisible(True)
+        self.menu.aboutToShow.connect(self.fill)
+        self.button.setMenu(self.menu)
+        lines = QVBoxLayout()
+        lines.addWidget(self.said)
+        lines.addWidget(saved)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addLayout(lines, 1)
+        row.addWidget(self.button)
+        projects.changed.connect(self._on_changed)
+        self.fill()
+        self._on_changed()
+
+    def fill(self) -> None:
+        """List what can be done, and the projects that were open last."""
+        self.menu.clear()
+        for text, tip, call in (
+            ("Save project...", "Make a folder of what is open; it is saved there by itself from now on.", self.save),
+            ("Open project...", "Open a folder that was saved before, instead of what is open.", self.choose),
+        ):
+            action = self.menu.addAction(text)
+            if action is not None:
+                action.setToolTip(tip)
+                action.triggered.connect(call)
+        recent = [] if self._projects.project is None else [self._projects.project.root]
+        others = [path for path in recent_projects() if path not in recent]
+        if others:
+            self.menu.addSeparator()
+        for path in others:
+            action = self.menu.addAction(path.name)
+            if action is not None:
+                action.setToolTip(str(path))
+                action.triggered.connect(partial(self.open, path))
+
+    def save(self, *_: object) -> None:
+        """Ask for a folder, and save the project there."""
+        chosen, _kind = QFileDialog.getSaveFileName(
+            self,
+            "Save project: a folder of this name is made",
+            "project",
+            options=QFileDialog.Option.DontConfirmOverwrite,
+        )
+        if chosen:
+            with messages.told():
+                self._projects.save(Path(chosen))
+
+    def choose(self, *_: object) -> None:
+        """Ask for a folder, and open the project in it."""
+        chosen = QFileDialog.getExistingDirectory(self, f"Open project: choose the folder with {PROJECT_FILE}")
+        if chosen:
+            self.open(Path(chosen))
+
+    def open(self, folder: Path, *_: object) -> None:
+        """Open a project; what is wrong with it is told."""
+        with messages.told():
+            self._projects.open(folder, self)
+
+    # ------------------------------------------------------------ what only the user can say
+
+    def may_close(self) -> bool:
+        """Ask whether what is open may be closed."""
+        return self._asked("Close the images that are open? Their labels are saved.")
+
+    def locate(self, ref: ImageRef) -> Path | None:
+        """Ask where an image is."""
+        title = f"Where is '{ref.file_name}'? Cancel leaves it out."
+        if ref.file_name.lower().endswith(".zarr"):
+            chosen = QFileDialog.getExistingDirectory(self, title)
+        else:
+            chosen, _kind = QFileDialog.getOpenFileName(self, title, ref.file_name)
+        return Path(chosen) if chosen else None
+
+    def use_other(self, ref: ImageRef, path: Path) -> bool:
+        """Ask whether another file is meant."""
+        return self._asked(
+            f"'{path.name}' is not the file that the labels of '{ref.image.name}' were drawn on: its checksum is "
+            "another. Use it all the same?"
+        )
+
+    def _asked(self, question: str) -> bool:
+        answer = QMessageBox.question(self, "Project", question)
+        return bool(answer == QMessageBox.StandardButton.Yes)
+
+    # ------------------------------------------------------------ which one is open
+
+    def _on_changed(self) -> None:
+        project = self._projects.project
+        self.said.setVisible(project is not None)
+        if project is None:
+            return
+        read_only = project.read_only
+        self.said.setText(f"Project '{project.name}'" if read_only is None else words(project.name, read_only))
+        self.said.setStyleSheet("" if read_only is None else RED)
+        self.said.setToolTip(str(project.root))
+
+
+def words(name: str, read_only: ReadOnly) -> str:
+    """Say why a project can only be looked at."""
+    if read_only.reason:
+        return f"Project '{name}' is read-only: {read_only.reason} Copy its folder to a place that can be written."
+    holder = read_only.holder
+    who = "" if holder is None else f" since {clock_time(holder.since)} (process {holder.pid} on {holder.host})"
+    return f"Project '{name}' is read-only: another window has it open{who}. Close it there and open it here again."
