@@ -16,6 +16,7 @@ import typer
 
 from napari_unet.app.priority import let_waiting_threads_sleep
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.store.project import read_project
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from napari_unet.cli.demo import Demo
     from napari_unet.core.base.image import Image
+    from napari_unet.ui.main_widget import UNetWidget
 
 DEMO_FOLDER = Path("napari-unet-demo")
 
@@ -60,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = _demo_folder(arguments)
     if folder is not None and has_display() and not os.environ.get("CI"):
         return _open_window(folder)
+    project = _project_folder(arguments)
+    if project is not None and has_display():
+        return _open_window(project=project)
     from napari_unet.cli import main as run_command
 
     return run_command(arguments)
@@ -82,12 +87,22 @@ def _demo_folder(arguments: list[str]) -> Path | None:
     return None
 
 
-def _open_window(demo: Path | None = None) -> int:
-    """Open napari with the dock, after the demo with its image and result; return when the window is closed."""
+def _project_folder(arguments: list[str]) -> Path | None:
+    """Give the folder of a plain `open PROJECT`; None for every other command."""
+    match arguments:
+        case ["open", folder] if not folder.startswith("-"):
+            return Path(folder)
+    return None
+
+
+def _open_window(demo: Path | None = None, project: Path | None = None) -> int:
+    """Open napari with the dock, after the demo with its result or with a project; return when the window is closed."""
     missing = _import_in_order()
     if missing:
         return _refuse(missing)
     try:
+        if project is not None:
+            read_project(project)  # what is no project needs no window
         result = None if demo is None else _run_demo(demo)
     except UserError as error:
         return _refuse(f"error: {error.message} {error.hint}")
@@ -97,7 +112,9 @@ def _open_window(demo: Path | None = None) -> int:
     viewer = napari.Viewer()
     if result is not None:
         _show(viewer, result.image, result.labels)
-    viewer.window.add_plugin_dock_widget("napari-unet", "U-Net")
+    dock: UNetWidget = viewer.window.add_plugin_dock_widget("napari-unet", "U-Net")[1]
+    if project is not None:
+        dock.project_bar.open(project)
     napari.run()
     return 0
 

@@ -27,7 +27,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path | None]:
     calls: list[Path | None] = []
     monkeypatch.setattr(launch, "has_display", lambda: True)
     monkeypatch.delenv("CI", raising=False)
-    monkeypatch.setattr(launch, "_open_window", lambda demo=None: calls.append(demo) or 0)
+    monkeypatch.setattr(launch, "_open_window", lambda demo=None, project=None: calls.append(demo or project) or 0)
     return calls
 
 
@@ -87,6 +87,26 @@ def test_main_when_demo_on_a_desktop_then_opens_the_window(
     assert launch.main(["demo", "--out", str(tmp_path)]) == 0
     assert opened == [tmp_path]
     assert commands == []
+
+
+def test_main_when_a_project_is_opened_then_opens_the_window_where_there_is_a_display(
+    opened: list[Path | None], commands: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert launch.main(["open", str(tmp_path)]) == 0
+    assert opened == [tmp_path]
+    assert launch.main(["open", "--help"]) == 0
+    monkeypatch.setattr(launch, "has_display", lambda: False)
+    assert launch.main(["open", str(tmp_path)]) == 0
+    assert commands == [["open", "--help"], ["open", str(tmp_path)]]
+    assert len(opened) == 1
+
+
+def test_window_when_there_is_no_project_then_none_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(launch, "has_display", lambda: True)
+    assert launch.main(["open", str(tmp_path)]) == 1
+    assert "There is no project" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("display", "ci"), [(False, ""), (True, "true")])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from napari_unet.app.jobs import Job, run_job
-from napari_unet.cli import bench, demo, evaluate, models, plan, pretrain, search, segment, train
+from napari_unet.cli import bench, demo, evaluate, models, open_project, plan, pretrain, search, segment, train
 from napari_unet.cli.console import fail, note
 from napari_unet.core.base.errors import UserError
 
@@ -28,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate.evaluate,
     "demo": demo.demo,
     "bench": bench.bench,
+    "open": open_project.open_project,
 }
 
 UNEXPECTED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
