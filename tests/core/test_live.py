@@ -14,9 +14,10 @@ from napari_unet.core.base.image import Image
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.pipeline import live as module
 from napari_unet.core.pipeline import train as training
-from napari_unet.core.pipeline.late import LateJudge, late_objects, late_part
+from napari_unet.core.pipeline.late import LateJudge, in_places, late_objects, late_part
 from napari_unet.core.pipeline.live import live
 from napari_unet.core.pipeline.prepare import prepare
+from napari_unet.core.pipeline.split import count_objects
 from napari_unet.core.pipeline.train import train
 from napari_unet.core.store.models import Model, initial_model
 from napari_unet.core.store.training_set import Sample
@@ -177,6 +178,27 @@ def test_judge_when_corrections_come_one_by_one_then_all_are_scored_together(tau
     found = judge.verdict()
     assert judge.n_objects == len(ids)
     assert found.after < 0.1 < 0.8 < found.before
+
+
+def scattered(places, size=512):
+    """Annotate a disc at each place of a large image."""
+    grid, labels = np.indices((size, size)), np.zeros((size, size), np.int32)
+    for number, place in enumerate(places, start=1):
+        labels[((grid - np.reshape(place, (2, 1, 1))) ** 2).sum(0) <= 25] = number
+    image = Image(np.zeros((size, size), np.float32), "YX", name="wide")
+    return Sample(image, labels, (labels > 0).astype(np.uint8), "wide")
+
+
+def test_late_when_it_lies_here_and_there_then_only_these_places_are_looked_at():
+    sample = scattered([(20, 20), (40, 40), (490, 490), (20, 480)])
+    parts = in_places(sample)
+    assert sorted(count_objects(part) for part in parts) == [1, 1, 2]
+    assert np.array_equal(sum(part.annotated for part in parts), sample.annotated)
+
+
+def test_late_when_it_lies_together_then_it_is_looked_at_as_a_whole():
+    sample = scattered([(200, 200), (200, 300), (300, 250)])
+    assert in_places(sample) == [sample]
 
 
 # --- from the first correction to the verdict ---

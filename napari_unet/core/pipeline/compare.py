@@ -225,8 +225,10 @@ def compare(parts: Sequence[Judged], *, semantic: bool = False) -> Comparison:
     if not parts:
         return UNCOMPARED
     score = mean_of_ones if semantic else mean_ap
-    by_image = len(parts) >= SEVERAL_IMAGES
-    tables = [[part.tables[side] for part in parts] for side in (0, 1)]
+    names = sorted({part.name for part in parts})
+    by_image = len(names) >= SEVERAL_IMAGES
+    groups = [[part for part in parts if part.name == name] for name in names] if by_image else [[one] for one in parts]
+    tables = [[np.concatenate([part.tables[side] for part in group]) for group in groups] for side in (0, 1)]
     units = [np.stack([one.sum(axis=0) for one in side]) if by_image else np.concatenate(side) for side in tables]
     before, after = (float(score(one.sum(axis=0)[np.newaxis])[0]) for one in units)
     unit = "images" if by_image else "classes in images" if semantic else "cells"

@@ -7,20 +7,25 @@ A. P. Dawid: Statistical Theory: The Prequential Approach. J. R. Stat. Soc. A 19
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.base.tiles import bounding_box
+from napari_unet.core.base.tiles import Box, bounding_box, grow
 from napari_unet.core.pipeline.compare import Comparison, Judged, compare, judge
 from napari_unet.core.pipeline.split import count_objects
 
 if TYPE_CHECKING:
     from napari_unet.core.store.models import Model
     from napari_unet.core.store.training_set import Sample
+
+ROOM = 64
+"""Voxels around what is annotated that are segmented with it, at least."""
 
 
 def late_part(sample: Sample, before: Sample | None, *, semantic: bool = False) -> Sample | None:
@@ -56,6 +61,56 @@ def late_part(sample: Sample, before: Sample | None, *, semantic: bool = False) 
         is_new = ~np.isin(sample.labels[box], learnt)
         late[box] = np.where(np.where(sample.labels[box] > 0, is_new, ~earlier[box]), known[box], 0)
     return replace(sample, annotated=late) if late.any() else None
+
+
+def in_places(sample: Sample) -> list[Sample]:
+    """Part what is annotated here and there in a large image, so that what lies between is not segmented.
+
+    Returns
+    -------
+    list of Sample
+        One for each place; the sample itself where that would save less than half.
+    """
+    known = _known(sample) > 0
+    places = [grow(box, (ROOM,) * known.ndim, known.shape) for box in _boxes(known)]
+    joined = _joined(places)
+    if 2 * sum(_size(box) for box in joined) >= _size(grow(bounding_box(known), (ROOM,) * known.ndim, known.shape)):
+        return [sample]
+    found = []
+    for box in joined:
+        here = np.zeros(known.shape, np.uint8)
+        here[box] = _known(sample)[box]
+        found.append(replace(sample, annotated=here))
+    return found
+
+
+def _boxes(known: NDArray[np.bool_]) -> list[Box]:
+    """Give the box of each connected part."""
+    parts = cc3d.connected_components(known, connectivity=8 if known.ndim == 2 else 26)
+    return [tuple(box) for box in cc3d.statistics(parts, no_slice_conversion=False)["bounding_boxes"][1:]]
+
+
+def _joined(boxes: list[Box]) -> list[Box]:
+    """Join boxes that meet until none do: what is annotated is in one of them only."""
+    left, found = list(boxes), list[Box]()
+    while left:
+        box = left.pop()
+        near = [one for one in left if _meet(one, box)]
+        if not near:
+            found.append(box)
+            continue
+        left = [one for one in left if not _meet(one, box)]
+        both = [box, *near]
+        left.append(tuple(slice(min(p.start for p in a), max(p.stop for p in a)) for a in zip(*both, strict=True)))
+    return found
+
+
+def _meet(one: Box, other: Box) -> bool:
+    return all(a.start < b.stop and b.start < a.stop for a, b in zip(one, other, strict=True))
+
+
+def _size(box: Box) -> int:
+    return math.prod(part.stop - part.start for part in box)
 
 
 def _known(sample: Sample) -> NDArray[np.uint8]:
@@ -96,7 +151,7 @@ class LateJudge:
         shown : Model
             Of the same kind; it has not learned from them.
         """
-        self._judged += judge(self.model, shown, late)
+        self._judged += judge(self.model, shown, [part for sample in late for part in in_places(sample)])
         self.n_objects += sum(1 if self._is_semantic else count_objects(sample) for sample in late)
 
     @property
