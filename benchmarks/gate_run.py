@@ -156,6 +156,5 @@ def taught_home(homes: Path, job: Job) -> Path:
 
 
 def _in_use(home: Path) -> Path:
-    """Find the newest model."""
-    names = [folder for folder in (home / "models").iterdir() if folder.is_dir()]
-    return max(names, key=lambda folder: (folder / "model.json").stat().st_mtime)
+    """Find the model that was taught, or else the one that it started from."""
+    return max((home / "models").iterdir(), key=lambda folder: len(folder.name))

@@ -104,14 +104,16 @@ class Stage:
     ----------
     model : str
         Folder of the model.
+    size, nuclei : int
+        Of the image, in px, and in it.
     """
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, size: int = SIZE, nuclei: int = NUCLEI) -> None:
         import napari
         import torch  # noqa: F401 - before the window, as the launcher does
 
         freeze_imports()
-        sample = nuclei_2d(shape=(SIZE, SIZE), n=NUCLEI)
+        sample = nuclei_2d(shape=(size, size), n=nuclei)
         self.viewer: Viewer = napari.Viewer()
         self.viewer.add_image(sample.image.data, name="nuclei", scale=sample.image.voxel_size, units="µm")
         self.dock: UNetWidget = self.viewer.window.add_plugin_dock_widget("napari-unet", "U-Net")[1]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import psutil  # type: ignore[import-untyped]  # published without types
 from qtpy.QtCore import QEventLoop, QTimer
 
-from benchmarks.latency import RATIO_TARGET, Stage, lateness, summary
+from benchmarks.latency import NUCLEI, RATIO_TARGET, SIZE, Stage, lateness, summary
 from benchmarks.live_alone import steps_alone
 from benchmarks.measure import environment, in_child, say
 from benchmarks.record import Figure, Result, Settings, Unavailable
@@ -47,6 +47,9 @@ PERIOD, SHARE = 10.0, 0.3
 
 ROUNDS = 2
 CYCLES, QUICK_CYCLES = 100, 4
+SMALL = (320, 50)
+"""px and nuclei of the image of the cycles."""
+
 SETTLED = 0.2
 """Share of the cycles after which memory and threads are looked at first: what is loaded once is there by then."""
 
@@ -67,6 +70,11 @@ def run(settings: Settings) -> Result:
         stage = LiveStage(str(folder))
         try:
             figures, samples = _measure(stage, folder, settings)
+        finally:
+            stage.viewer.close()
+        # Small, so that a cycle takes a second or two.
+        stage = LiveStage(str(folder), *SMALL)
+        try:
             figures += _cycles(stage, QUICK_CYCLES if settings.quick else CYCLES)
         finally:
             stage.viewer.close()
@@ -126,10 +134,12 @@ def _cycles(stage: LiveStage, number: int) -> list[Figure]:
     """Turn the switch on, let it learn a step, and give it up, many times."""
     stage.restore()
     process, seen = psutil.Process(), list[tuple[int, int, float]]()
+    key = stage.dock.results.need().key
     started = time.monotonic()
     for cycle in range(1, number + 1):
         stage.begin(steps=1)
         stage.give_up()
+        stage.dock.session.history.forget(key)  # what can be undone is kept on purpose
         if cycle >= SETTLED * number:
             gc.collect()
             seen.append((threading.active_count(), process.num_threads(), process.memory_info().rss / 2**20))
@@ -171,8 +181,8 @@ class LiveStage(Stage):
 
     _job: Job[Any]
 
-    def __init__(self, model: str) -> None:
-        super().__init__(model)
+    def __init__(self, model: str, size: int = SIZE, nuclei: int = NUCLEI) -> None:
+        super().__init__(model, size, nuclei)
         self._ends: list[Stopped] = []
         self._stopped_at: float | None = None
         usual = pipeline.train

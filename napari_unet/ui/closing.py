@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -48,7 +49,7 @@ class CloseQuestion:
         register = getattr(window, "_register_task_status", None)
         if job is None or job in self._ids or register is None:
             return
-        self._ids[job] = register("napari-unet", Status.BUSY, job.title, cancel_callback=_true_after(job.cancel))
+        self._ids[job] = register("napari-unet", Status.BUSY, job.title, cancel_callback=_cancels(job))
         job.ended.connect(self._on_ended)
 
     def _on_ended(self, state: JobState) -> None:
@@ -87,9 +88,14 @@ class UnsavedQuestion:
             self._id = None
 
 
-def _true_after(call: Callable[[], None]) -> Callable[[], bool]:
+def _cancels(job: Job[object]) -> Callable[[], bool]:
+    """Give what napari calls to cancel a job; napari keeps it for good, so it must not keep the job and its result."""
+    known = weakref.ref(job)
+
     def cancel() -> bool:
-        call()
+        there = known()
+        if there is not None:
+            there.cancel()
         return True
 
     return cancel

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+import weakref
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +17,7 @@ from napari_unet.app.live_session import NAME
 from napari_unet.app.live_updates import compare
 from napari_unet.core.base.errors import UserError
 from napari_unet.ui import layers
+from napari_unet.ui.thread_runner import PREFIX
 from tests.ui.conftest import LIMIT_MS, squares, wait_idle
 
 if TYPE_CHECKING:
@@ -95,6 +99,37 @@ def test_live_when_switched_on_then_the_picture_follows_and_what_was_corrected_s
     assert [dock.session.history.undo() for _ in range(3)] == ["Paint", NAME, "Accept"]
     np.testing.assert_array_equal(labels_of(dock), before)
     assert not told.errors
+
+
+def test_live_when_switched_on_and_off_again_and_again_then_nothing_of_it_stays(
+    segmented: UNetWidget, learned: list[live.LiveRequest], qtbot: QtBot, told: Told
+) -> None:
+    dock = segmented
+
+    def cycle() -> None:
+        dock.train.live.toggle.click()
+        wait_shown(dock, qtbot)
+        dock.train.live.toggle.click()
+        wait_idle(dock, qtbot)
+
+    cycle()
+    qtbot.waitUntil(lambda: len(job_threads()) == 0, timeout=LIMIT_MS)
+    before = threading.active_count()
+    inboxes = weakref.WeakSet(request.inbox for request in learned)
+    for _ in range(6):
+        learned.clear()
+        cycle()
+        inboxes.add(learned[0].inbox)
+    learned.clear()
+    qtbot.waitUntil(lambda: len(job_threads()) == 0, timeout=LIMIT_MS)
+    gc.collect()
+    assert threading.active_count() <= before
+    assert len(inboxes) <= 1
+    assert not told.errors
+
+
+def job_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith(PREFIX)]
 
 
 def test_live_when_the_mouse_is_down_then_the_stroke_is_finished_first(
