@@ -27,6 +27,7 @@ BENCHMARKS = {
     "few_cells": "Fine-tuning on 1 to 100 cells of a new kind, against the recipes of others",
     "nuclei": "The bundled model on images it has not seen",
     "hippocampus": "A 3D model trained from scratch",
+    "sparse": "Some annotated slices of a stack, against all of them",
     "pretraining": "Pre-training on images without labels, with five annotated images",
     "architectures": "Every network and every loss with the same budget",
 }

@@ -32,7 +32,8 @@ DOCK = 400  # px
 TABS = ("segment", "correct", "train", "models")
 SAMPLE = "nuclei_2d"
 REGION = (slice(150, 350), slice(150, 350))  # voxels; corrected and marked as done
-TRAINING, AGAIN = "60steps", "30steps"
+TRAINING, AGAIN, LIVE = "60steps", "30steps", "500steps"
+MOVED = (5, -4)  # voxels; all labels, for the warning
 AUGMENTATION = "fluorescence"
 CLOSE = 6.0  # px of the screen for one of the image
 PATIENCE_S = 600.0
@@ -118,6 +119,7 @@ class Studio:
         unet.tabs.setCurrentIndex(1)
         self.correct(unet.results.need().labels)
         self.take("round-3-correct")
+        self.take_warning()
         unet.tabs.setCurrentIndex(2)
         unet.train.options.widgets["budget"].value = TRAINING
         self.wait(1)
@@ -128,6 +130,7 @@ class Studio:
         self.wait_for(lambda: not unet.session.jobs.is_busy)
         self.take("round-5-compare")
         self.take_gained()
+        self.take_live()
         unet.tabs.setCurrentIndex(0)
         self.press_segment()
         self.take("round-6-segment-again")
@@ -151,6 +154,28 @@ class Studio:
         self.take("gained")
         self.unet.train.gained.switch.click()
         self.viewer.reset_view()
+
+    def take_warning(self) -> None:
+        """Show what is said before a training when all labels lie beside the image."""
+        labels = self.unet.results.need().labels
+        moved = np.roll(labels.data, MOVED, axis=(0, 1))
+        where = np.nonzero(moved != labels.data)
+        labels.data_setitem(where, moved[where])
+        self.unet.tabs.setCurrentIndex(TABS.index("train"))
+        self.wait_for(lambda: "beside what the image shows" in self.unet.train.warnings.text())
+        self.take("warning")
+        self.unet.session.history.undo()
+        self.wait(1)
+
+    def take_live(self) -> None:
+        """Show the curve and the words of a model that learns while one corrects."""
+        train = self.unet.train
+        train.options.widgets["budget"].value = LIVE
+        train.live.toggle.click()
+        self.wait_for(lambda: "model 2" in train.live.said.text() or not self.unet.session.jobs.is_busy)
+        self.take("live")
+        train.discard.click()
+        self.wait_for(lambda: not self.unet.session.jobs.is_busy)
 
     def press_segment(self) -> None:
         """Press the button and wait for the labels."""
