@@ -204,7 +204,10 @@ class CorrectTab(QWidget):
         chosen = self.table.selected()
         if len(chosen) == 1 and not self._is_picking_silently:
             with messages.told():
-                self.corrector.go_to(chosen[0])
+                if self.review.shows_stored and self.review.stored is not None:
+                    self.review.stored.go_to(chosen[0])
+                else:
+                    self.corrector.go_to(chosen[0])
 
     def _on_next(self) -> None:
         self.table.step(+1)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
     from napari.layers import Labels
     from napari.viewer import Viewer
+    from numpy.typing import NDArray
 
     from napari_unet.app.annotations import Box
     from napari_unet.app.jobs import Job, JobState
@@ -41,14 +42,27 @@ class GlimpseLayer:
         In the layer's order.
     box : Box or None
         What is segmented of it, one slice for each axis of the labels; None is all.
+    steps : tuple of int or None
+        Of a large image: tiles show every so manieth voxel of each spatial axis, at last with the objects' numbers.
     """
 
-    def __init__(self, viewer: Viewer, layer: ImageLayer, image: Image, axes: str, box: Box | None) -> None:
+    def __init__(
+        self,
+        viewer: Viewer,
+        layer: ImageLayer,
+        image: Image,
+        axes: str,
+        box: Box | None,
+        steps: tuple[int, ...] | None = None,
+    ) -> None:
         self._viewer, self._layer, self._axes = viewer, layer, axes
         self._has_time = "T" in image.axes
-        self._box = box or tuple(slice(0, n) for n in image.label_shape)
+        self._steps = (1,) * (len(image.label_shape) - image.dims) + (steps or (1,) * image.dims)
+        coarse = (-(-n // step) for n, step in zip(image.label_shape, self._steps, strict=True))
+        self._box = box or tuple(slice(0, n) for n in coarse)
+        self._type = np.uint8 if steps is None else np.int32
         self._labels: Labels | None = None
-        self._data = np.zeros(0, np.uint8)
+        self._data: NDArray[np.integer[Any]] = np.zeros(0, np.uint8)
         self._next = 0.0
 
     def follow(self, job: Job[Any]) -> None:
@@ -65,7 +79,7 @@ class GlimpseLayer:
         if self._labels is None:
             if glimpses[0].classes.size == int(np.prod(shape)):
                 return  # the labels come at once
-            self._data = np.zeros(shape, np.uint8)
+            self._data = np.zeros(shape, self._type)
             self._labels = self._make()
         for one in glimpses:
             where = ((slice(one.time, one.time + 1),) if self._has_time else ()) + one.box
@@ -82,6 +96,10 @@ class GlimpseLayer:
         made = layers.add_labels(
             self._viewer, self._layer, self._axes, self._data, NAME.format(self._layer.name), at=corner
         )
+        steps, channel = list(self._steps), layers.channel_axis(made)
+        if channel is not None:
+            steps.insert(channel, 1)
+        made.scale = made.scale * np.array(steps)  # a coarse voxel shows what lies in its middle
         made.metadata[layers.KEY]["preview"] = True
         made.editable, made.opacity = False, OPACITY
         self._viewer.layers.selection.active = active

@@ -10,7 +10,8 @@ from qtpy.QtCore import QObject
 from napari_unet.app import large, streaming
 from napari_unet.app.history import CallStep
 from napari_unet.app.job import Job
-from napari_unet.ui import layers, messages, shortcuts
+from napari_unet.app.stored_rows import stored_objects
+from napari_unet.ui import layers, messages, shortcuts, view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -19,11 +20,16 @@ if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
     from napari.layers import Labels
 
+    from napari_unet.app.annotations import Box
     from napari_unet.app.large import LargeResult
     from napari_unet.app.session import Session
+    from napari_unet.app.stored_rows import StoredObjects
     from napari_unet.ui.workspace import Workspace
 
 SUFFIX = " (U-Net)"
+
+AROUND = 3
+"""Sizes of an object that are shown around it on each side."""
 
 EDGE = 8192
 """px; a slice that is longer fits no texture of a usual graphics card, and its pyramid is shown instead."""
@@ -47,6 +53,7 @@ class LargeResults(QObject):
         super().__init__()
         self._workspace, self._session, self._viewer = workspace, session, workspace.viewer
         self._shown: dict[Labels, tuple[Path, Hashable]] = {}
+        self._objects: dict[Labels, StoredObjects] = {}
         self._ends: dict[Labels, Callable[[], None]] = {}
         self._painted: set[Labels] = set()
         self._hidden: list[Labels] = []
@@ -69,10 +76,10 @@ class LargeResults(QObject):
         """
         from napari_unet.core.io import open_labels, read_levels, read_objects
 
-        known = next((labels for labels, (path, _) in self._shown.items() if path == result.path), None)
-        if known is not None:
-            self._viewer.layers.selection.active = known
-            return known
+        there = next((labels for labels, (path, _) in self._shown.items() if path == result.path), None)
+        if there is not None:
+            self._viewer.layers.selection.active = there
+            return there
         finest = open_labels(result.path)
         can_paint = max(finest.shape[-2:]) <= EDGE
         data = finest if can_paint else [open_labels(result.path, "r"), *(c.data for c in read_levels(result.path)[1:])]
@@ -80,7 +87,11 @@ class LargeResults(QObject):
         if result.classes:
             layers.name_classes(made, result.classes)
         else:
-            layers.tell_objects(made, read_objects(result.path))
+            known = read_objects(result.path)
+            layers.tell_objects(made, {name: known[name] for name in ("size", "confidence") if name in known})
+            image = layers.to_image(layer, axes, self._workspace.reading_of(layer).voxel_size)
+            self._objects[made] = stored_objects(known, image.voxel_size)
+        made.metadata[layers.KEY]["stored"] = True
         self._shown[made] = (result.path, layer.unique_id)
         if can_paint:
             self._ends[made] = layers.on_paint(made, partial(self._on_paint, made))
@@ -104,6 +115,32 @@ class LargeResults(QObject):
             else "To be looked at: one picture of this size cannot be painted."
         )
         return "\n".join((said, f"They lie in {result.path}. {how}", large.PART, *result.notes))
+
+    @property
+    def paths(self) -> set[Path]:
+        """Give the labels that are shown."""
+        return {path for path, _ in self._shown.values()}
+
+    def objects(self) -> tuple[Labels, StoredObjects] | None:
+        """Give what is known of the objects of the current image: of the active layer, else of the newest."""
+        image, active = self._workspace.layer, self._viewer.layers.selection.active
+        found = [
+            (labels, self._objects[labels])
+            for labels, (_, owner) in self._shown.items()
+            if labels in self._objects and image is not None and owner == image.unique_id
+        ]
+        return next((one for one in found if one[0] is active), found[-1] if found else None)
+
+    def go_to(self, label: int) -> None:
+        """Show an object of the current image with what lies around it; its number is the one that the brush paints."""
+        found = self.objects()
+        box = None if found is None else found[1].box(label)
+        if found is None or box is None:
+            return
+        view.look_at(self._viewer, found[0], _around(box, _label_shape(found[0])))
+        view.go_to(self._viewer, found[0], tuple((part.start + part.stop - 1) / 2 for part in box))
+        if found[0].editable:
+            found[0].selected_label = label
 
     def close_links(self) -> None:
         """Listen to the viewer no longer."""
@@ -145,6 +182,7 @@ class LargeResults(QObject):
         if removed is None or removed not in self._shown:
             return
         path, _ = self._shown.pop(removed)
+        self._objects.pop(removed, None)
         end = self._ends.pop(removed, None)
         if end is not None:
             end()
@@ -155,3 +193,22 @@ class LargeResults(QObject):
             self._painted.remove(removed)
             job: Job[None] = Job(f"Write the pyramid of '{path.name}'", exclusive=False)
             self._session.jobs.start(large.refresh_pyramid, path, job)
+
+
+def _label_shape(labels: Labels) -> tuple[int, ...]:
+    """Give the shape of shown labels without the axis that stands for the channels."""
+    shape = list(labels.data.shape)
+    channel = layers.channel_axis(labels)
+    if channel is not None:
+        shape.pop(channel)
+    return tuple(shape)
+
+
+def _around(box: Box, shape: tuple[int, ...]) -> Box:
+    return tuple(
+        slice(
+            max(0, part.start - AROUND * (part.stop - part.start)),
+            min(n, part.stop + AROUND * (part.stop - part.start)),
+        )
+        for part, n in zip(box, shape, strict=True)
+    )

@@ -145,6 +145,11 @@ def is_preview(layer: Layer) -> bool:
     return bool(layer.metadata.get(KEY, {}).get("preview"))
 
 
+def is_stored(layer: Layer) -> bool:
+    """Tell whether a layer shows the labels of a large image, which lie on the disk."""
+    return bool(layer.metadata.get(KEY, {}).get("stored"))
+
+
 # ---------------------------------------------------------------- labels layers
 
 

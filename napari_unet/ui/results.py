@@ -96,6 +96,8 @@ class Results(QObject):
         layer = self._workspace.layer
         found = [link for link in self._links.values() if layer is not None and link.image_id == layer.unique_id]
         active = self._viewer.layers.selection.active
+        if active is not None and layers.is_stored(active):
+            return None  # the tools must not work on a part while the table shows the whole
         return next((link for link in found if link.labels is active), found[-1] if found else None)
 
     def need(self) -> Link:

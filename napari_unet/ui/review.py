@@ -18,6 +18,7 @@ from napari_unet.ui.review_colours import COLOURS, StateColours
 if TYPE_CHECKING:
     from napari_unet.app.object_rows import ObjectRows
     from napari_unet.app.session import Session
+    from napari_unet.ui.large_results import LargeResults
     from napari_unet.ui.results import Link, Results
 
 NOTHING = "No labels yet. Segment the image first, or use your own labels."
@@ -45,6 +46,8 @@ class Review(QWidget):
     def __init__(self, results: Results, session: Session) -> None:
         super().__init__()
         self._results, self._session = results, session
+        self.stored: LargeResults | None = None
+        self.shows_stored = False
         self.counting = Counting(session, results)
         self.colours = StateColours()
         self.colours.on_replaced = self._on_replaced
@@ -111,6 +114,14 @@ class Review(QWidget):
     def show_objects(self) -> None:
         """Show what there is; what is not known is counted at once."""
         link = self._results.current
+        stored = None if link is not None or self.stored is None else self.stored.objects()
+        self.shows_stored = stored is not None
+        if stored is not None:
+            labels, objects = stored
+            self._show(objects.rows, None)
+            self.colour.setEnabled(False)
+            self.counts.setText(objects.describe(labels.name))
+            return
         if link is None:
             self._show(no_rows(), None)
             self.counts.setText(self._results.why_large() or NOTHING)

@@ -19,6 +19,7 @@ from napari_unet.ui.glimpse_layer import GlimpseLayer
 from napari_unet.ui.image_box import ImageBox
 from napari_unet.ui.model_picker import ModelPicker
 from napari_unet.ui.object_table import count_labels
+from napari_unet.ui.stored_box import StoredBox
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -40,6 +41,7 @@ DECODED = ("threshold", "split_threshold", "min_size")
 
 DECODE_AFTER_MS = 250
 NONE_FOUND = " Lower the foreground threshold, give the object size, or choose another model."
+AGAIN = "Press Segment for labels with these thresholds. Where its output was kept the network does not run again."
 WHOLE, TIME, SLICE, VIEW = "whole", "time", "slice", "view"
 
 
@@ -76,6 +78,8 @@ class SegmentTab(QWidget):
         self.options.value_changed.connect(self._on_options)
         self.large: OptionsForm[LargeOptions] = OptionsForm(LargeOptions)
         self.options.put_last(self.large)
+        self.stored = StoredBox(session, large_results)
+        self.stored_fold = folding("Labels of large images on the disk", self.stored)
         self._decoded = self.options.value()
         self._decode = QTimer(self)
         self._decode.setSingleShot(True)
@@ -95,6 +99,7 @@ class SegmentTab(QWidget):
         layout.addWidget(self.button)
         layout.addWidget(self.said)
         layout.addWidget(folding("Object size, thresholds, device", self.options))
+        layout.addWidget(self.stored_fold)
         layout.addStretch(1)
 
     # ------------------------------------------------------------ the button
@@ -152,9 +157,19 @@ class SegmentTab(QWidget):
             if state in (JobState.CANCELLED, JobState.FAILED):
                 self._tell(f"What is done is kept in {library.results_folder()}: Segment goes on from there.")
 
-        topic = topic_of(layer.unique_id)
-        job = large.start(self._session, image, _on_done, options=options, large=self.large.value(), topic=topic)
+        job = large.start(
+            self._session,
+            image,
+            _on_done,
+            options=options,
+            large=self.large.value(),
+            topic=topic_of(layer.unique_id),
+            seen=view.view_box(self._workspace.viewer, layer, axes),
+        )
         job.ended.connect(_on_ended)
+        steps = streaming.shown_steps(image)
+        self._glimpses = GlimpseLayer(self._workspace.viewer, layer, image, axes, None, steps)
+        self._glimpses.follow(job)
         self._tell(f"'{image.name}' {large.TOO_LARGE}: its labels are written to {library.results_folder()}.")
 
     def _scoped(self, layer: ImageLayer, axes: str, image: Image, scope: str) -> tuple[Box | None, int | None]:
@@ -200,6 +215,8 @@ class SegmentTab(QWidget):
     def _decode_again(self) -> None:
         link = self._results.current
         if link is None:
+            if self._large_results.objects() is not None:
+                self._tell(AGAIN)
             return
         self._decoded = self.options.value()
 
@@ -223,6 +240,7 @@ class SegmentTab(QWidget):
         except UserError:  # the image box says what is not clear
             is_large = False
         self.large.setVisible(is_large)
+        self.stored_fold.setVisible(is_large or library.results_folder().is_dir())
 
     def _fill_scope(self) -> None:
         before = self.scope.currentData()

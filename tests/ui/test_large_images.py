@@ -219,7 +219,7 @@ def test_tools_when_the_labels_are_on_the_disk_then_say_how_to_go_on_and_read_no
     viewer.layers.selection.active = labels_of(viewer)
     streamed.correct.table.select([])
     streamed.correct.refresh()
-    assert "painted with napari's brush only" in streamed.correct.counts.text()
+    assert "They lie on the disk" in streamed.correct.counts.text()
     if button == "merge":
         with pytest.raises(UserError, match="larger than the memory"):
             streamed.results.need()
