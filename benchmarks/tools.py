@@ -28,6 +28,9 @@ ROUNDS, WHOLE_ROUNDS, REFRESHES = 5, 2, 8
 PAUSE_S = 0.1  # between two keys
 WHOLE = ("renumber", "remove_small", "clear_border")
 """They change all objects."""
+BESIDE = tuple(name for name, tool in EDITS.items() if tool.is_whole)
+MOVING = ("accept", "next")
+"""They show another object, in a stack in another slice: napari draws all layers anew."""
 
 
 @dataclass
@@ -41,15 +44,20 @@ class Times:
     cpu : list of float, ms
         The same in CPU time of the main thread: what a machine without other work takes.
     drawn : list of float, ms
-        From the key until the window has drawn it.
+        How long the window stood still until it had drawn it: from the key, and without the time in which something was
+        worked out beside it.
     after : list of float, ms
-        Longest time in which the window stood still when the table and the counts followed.
+        Longest time in which the window stood still while something was worked out beside it, and when the table and
+        the counts followed.
+    shown : list of float, ms
+        From the key until it was drawn, with all that was worked out beside the window.
     """
 
     own: list[float]
     cpu: list[float]
     drawn: list[float]
     after: list[float]
+    shown: list[float]
 
 
 def run(settings: Settings) -> Result:
@@ -64,21 +72,23 @@ def run(settings: Settings) -> Result:
         for name, shape in (QUICK_SHAPES if settings.quick else SHAPES).items():
             stage = ToolStage(shape, N_OBJECTS // (50 if settings.quick else 1))
             try:
-                refresh, found = _measure(stage, 2 if settings.quick else ROUNDS)
+                refresh, steps, found = _measure(stage, 2 if settings.quick else ROUNDS)
             finally:
                 stage.viewer.close()
-            figures += _figures(name, refresh, found)
-            samples[name] = {"napari's own refresh, ms": refresh} | {tool: asdict(one) for tool, one in found.items()}
+            figures += _figures(name, refresh, steps, found)
+            samples[name] = {"napari's own refresh, ms": refresh, "napari's own step of the slider, ms": steps}
+            samples[name] |= {tool: asdict(one) for tool, one in found.items()}
     return Result(tuple(figures), samples)
 
 
-def _measure(stage: ToolStage, rounds: int) -> tuple[list[float], dict[str, Times]]:
+def _measure(stage: ToolStage, rounds: int) -> tuple[list[float], list[float], dict[str, Times]]:
     """Use the tools one after the other; napari's own refresh is taken in turn with them."""
-    refresh, found = list[float](), dict[str, Times]()
+    refresh, steps, found = list[float](), list[float](), dict[str, Times]()
     for tool in EDITS:
         if not stage.can(tool):
             continue
         refresh.append(stage.refresh())
+        steps.append(stage.step_slider())
         for number in range(min(rounds, WHOLE_ROUNDS) if tool in WHOLE else rounds):
             stage.prepare(tool, number)
             _take(stage, found, tool, lambda tool=tool: stage.use(tool))  # type: ignore[misc]  # bound now
@@ -93,7 +103,8 @@ def _measure(stage: ToolStage, rounds: int) -> tuple[list[float], dict[str, Time
             _take(stage, found, name, call)
             spin(PAUSE_S)
     refresh += [stage.refresh() for _ in range(REFRESHES)]
-    return refresh, found
+    steps += [stage.step_slider() for _ in range(REFRESHES)]
+    return refresh, steps, found
 
 
 def _take(stage: ToolStage, found: dict[str, Times], name: str, call: Callable[[], None]) -> None:
@@ -102,18 +113,28 @@ def _take(stage: ToolStage, found: dict[str, Times], name: str, call: Callable[[
     wall, cpu = time.perf_counter(), time.thread_time()
     call()
     own, spent = time.perf_counter() - wall, time.thread_time() - cpu
-    in_napari, cpu_in_napari = stage.in_napari, stage.cpu_in_napari
-    stage.draw()
-    drawn = time.perf_counter() - wall
-    times = found.setdefault(name, Times([], [], [], []))
+    times = found.setdefault(name, Times([], [], [], [], []))
+    if stage.tab.corrector.whole.is_busy:
+        held, longest = stage.wait()
+        drawn = own + held
+        own, spent = own + stage.end[0], spent + stage.end[1]
+        times.after.append(1e3 * longest)
+        in_napari, cpu_in_napari = stage.in_napari, stage.cpu_in_napari
+    else:
+        in_napari, cpu_in_napari = stage.in_napari, stage.cpu_in_napari  # before what it does when the window draws
+        stage.draw()
+        drawn = time.perf_counter() - wall
+    times.shown.append(1e3 * (time.perf_counter() - wall))
     times.own.append(1e3 * (own - in_napari))
     times.cpu.append(1e3 * (spent - cpu_in_napari))
     times.drawn.append(1e3 * drawn)
 
 
-def _figures(name: str, refresh: list[float], found: dict[str, Times]) -> list[Figure]:
-    base = float(np.median(refresh))
+def _figures(name: str, refresh: list[float], steps: list[float], found: dict[str, Times]) -> list[Figure]:
+    base, step = float(np.median(refresh)), float(np.median(steps))
     figures = [Figure(f"{name}: napari's own refresh of the layer", base, "ms")]
+    if step:
+        figures.append(Figure(f"{name}: napari's own step of the slider", step, "ms"))
     for tool, times in found.items():
         limit = MAGIC_MS if tool == "magic" else MEDIAN_MS
         figures += [
@@ -122,5 +143,12 @@ def _figures(name: str, refresh: list[float], found: dict[str, Times]) -> list[F
             Figure(f"{name}, {tool}: CPU time, median", float(np.median(times.cpu)), "ms"),
             Figure(f"{name}, {tool}: until drawn / napari's refresh", float(np.median(times.drawn)) / base, "", REDRAW),
         ]
+        if tool in MOVING and step:
+            ratio = float(np.median(times.drawn)) / step
+            figures.append(Figure(f"{name}, {tool}: until drawn / napari's step of the slider", ratio, ""))
+        if tool in BESIDE:
+            figures.append(
+                Figure(f"{name}, {tool}: from the key until it is shown", float(np.median(times.shown)), "ms")
+            )
     longest = max(ms for times in found.values() for ms in times.after)
     return [*figures, Figure(f"{name}: longest stall after a step, of the table and the counts", longest, "ms")]

@@ -60,6 +60,7 @@ class ToolStage:
 
         freeze_imports()
         self.in_napari = self.cpu_in_napari = 0.0
+        self.end = 0.0, 0.0
         self.places, truth = make_objects(shape, n_objects)
         self.viewer: Viewer = napari.Viewer()
         self.viewer.add_image(np.zeros(shape, np.uint8), name="image", axis_labels=("z", "y", "x")[-len(shape) :])
@@ -81,9 +82,13 @@ class ToolStage:
 
     def _count_napari(self) -> None:
         """Take the time that the layer itself draws in: that is no part of ours."""
+        self._depth = 0
         for name in ("refresh", "_partial_labels_refresh"):
             setattr(self.layer, name, self._timed(getattr(self.layer, name)))
-        self._depth = 0
+        for layer in self.viewer.layers:  # what napari does when the slider is moved
+            layer._slice_dims = self._timed(layer._slice_dims)
+        whole = self.tab.corrector.whole
+        whole._write = self._timed_end(whole._write)  # type: ignore[method-assign]
 
     def _timed(self, method: Any) -> Any:
         def timed(*args: Any, **kwargs: Any) -> Any:
@@ -96,6 +101,16 @@ class ToolStage:
                 if not self._depth:  # one may call the other
                     self.in_napari += time.perf_counter() - started
                     self.cpu_in_napari += time.thread_time() - cpu
+
+        return timed
+
+    def _timed_end(self, write: Any) -> Any:
+        """Take the time in which something that was worked out beside the window is written."""
+
+        def timed(*args: Any) -> None:
+            started, cpu = time.perf_counter(), time.thread_time()
+            write(*args)
+            self.end = time.perf_counter() - started, time.thread_time() - cpu
 
         return timed
 
@@ -155,8 +170,29 @@ class ToolStage:
             self.tab._use("magic")
         else:
             self.tab.use(tool)
-        if not self.dock.session.history.can_undo:
+        if not (self.dock.session.history.can_undo or self.tab.corrector.whole.is_busy):
             raise RuntimeError(f"{tool} did nothing to {self.tab.table.selected()}")
+
+    def wait(self) -> tuple[float, float]:
+        """Let a tool end that works beside the window.
+
+        Returns
+        -------
+        float, float, s
+            How long the window stood still at the end, until it was drawn; and the longest time before.
+        """
+        longest = 0.0
+        while self.tab.corrector.whole.is_busy:
+            started = time.perf_counter()
+            self.draw()
+            held = time.perf_counter() - started
+            if not self.tab.corrector.whole.is_busy:
+                started = time.perf_counter()
+                self.draw()
+                return held + time.perf_counter() - started, longest
+            longest = max(longest, held)
+            time.sleep(0.002)
+        return 0.0, longest
 
     def undo(self) -> None:
         """Press Ctrl+Z."""
@@ -175,9 +211,24 @@ class ToolStage:
         QApplication.processEvents()
 
     def refresh(self) -> float:
-        """Let napari refresh the whole layer and draw it; gives the time in ms."""
+        """Let napari refresh the whole layer and draw it; gives the time in ms.
+
+        Then the dock counts all objects anew, as after a script that wrote into the labels: that is waited for.
+        """
         started = time.perf_counter()
         self.layer.refresh()
+        self.draw()
+        taken = 1e3 * (time.perf_counter() - started)
+        self.look()
+        return taken
+
+    def step_slider(self) -> float:
+        """Let napari show another slice of a stack and draw it; gives the time in ms, 0 for a plane."""
+        if self.layer.ndim < 3:
+            return 0.0
+        at = int(self.viewer.dims.current_step[0])
+        started = time.perf_counter()
+        self.viewer.dims.set_current_step(0, (at + self.layer.data.shape[0] // 2) % self.layer.data.shape[0])
         self.draw()
         return 1e3 * (time.perf_counter() - started)
 

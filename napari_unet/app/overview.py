@@ -135,7 +135,7 @@ def look_over(request: tuple[Corrections, Labels], report: Report, stop: Stop) -
     for at, block in enumerate(blocks):
         if at % OFTEN == 0:
             report(Progress(at, len(blocks), "counting objects"))
-        part, before = np.ascontiguousarray(labels[block]), c.predicted[block]
+        part, before = np.array(labels[block], order="C"), c.predicted[block]  # a copy: it may be painted meanwhile
         rows += counts_of_block(part, block)
         done = [here for box in c.done if (here := _within(box, block)) is not None]
         if done:

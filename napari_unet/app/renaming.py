@@ -75,14 +75,12 @@ def _is_in(labels: Labels, one: int, n_asked: int) -> bool:
 
 
 def _rename(labels: Labels, names: Mapping[int, int]) -> None:
-    """Write new ids in place, all at once; arrays of the size of the labels would take longer than the rest."""
-    if len(names) < FEW:
-        for block in blocks_of(labels):
-            part = labels[block]
+    """Write new ids in place, all at once in each block; arrays of the size of the labels would take longer."""
+    for block in blocks_of(labels):
+        part = labels[block]
+        if len(names) < FEW:
             places = [(part == old, new) for old, new in names.items()]
             for place, new in places:
                 part[place] = new
-    elif labels.flags.c_contiguous:
-        fastremap.remap(labels, dict(names), preserve_missing_labels=True, in_place=True)
-    else:
-        labels[...] = fastremap.remap(np.ascontiguousarray(labels), dict(names), preserve_missing_labels=True)
+        else:  # by blocks as well: fastremap lets nobody else compute meanwhile
+            labels[block] = fastremap.remap(np.ascontiguousarray(part), dict(names), preserve_missing_labels=True)

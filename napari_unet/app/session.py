@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,6 @@ from napari_unet.app.history import History, StateStep
 from napari_unet.app.jobs import Job, Jobs, Runner
 from napari_unet.app.merging import merge_prediction
 from napari_unet.app.overview import Overview, look_over
-from napari_unet.app.renaming import renamed
 from napari_unet.app.requests import KeptOutput, RedecodeRequest, SegmentRequest, SegmentResult
 from napari_unet.app.result import Result, bytes_kept, carry_confidence
 from napari_unet.app.trainer import Trainer
@@ -205,9 +204,9 @@ class Session:
         """Say that voxels are background."""
         self._say("This is background", key, notes.mark_background(self.result(key).corrections, region))
 
-    def rename(self, key: str, labels: Labels, names: Mapping[int, int], frame: tuple[int | slice, ...] = ()) -> None:
-        """Carry what is known about objects over to new ids, before these are written into the labels."""
-        self._put_with_step("Relabel", key, renamed(self.result(key), labels, names, frame))
+    def rename(self, key: str, after: Result) -> None:
+        """Keep what is known once objects got other ids (`app.renaming`), before these are written into the labels."""
+        self._put_with_step("Relabel", key, after)
 
     def states(self, key: str, labels: Labels) -> dict[int, ObjectState]:
         """Say of each object whether it is predicted, edited, accepted or unsure."""

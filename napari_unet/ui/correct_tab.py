@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.core.edits import EDITS
-from napari_unet.ui import layers, messages, shortcuts, view
+from napari_unet.ui import messages, shortcuts, view
 from napari_unet.ui.corrector import Corrector
 from napari_unet.ui.forms import push_button
 from napari_unet.ui.magic import MagicKey
@@ -41,16 +41,16 @@ class CorrectTab(QWidget):
     def __init__(self, workspace: Workspace, results: Results, session: Session) -> None:
         super().__init__()
         self._workspace, self._results, self._session = workspace, results, session
-        self.corrector = Corrector(workspace, results, session)
+        self.review = Review(results, session)
+        counting = self.review.counting
+        self.corrector = Corrector(workspace, results, session, counting)
         pen = self.corrector.pen
         self.magic = MagicKey(pen, partial(self._told, self.corrector.take_pen), partial(self._use, "magic"))
         self._is_picking_silently = False
         self._ends: list[Callable[[], None]] = []
-        self.review = Review(results, session)
         self.counts, self.table = self.review.counts, self.review.table
         self.table.picked.connect(self._on_picked)
-        counting, drawings = self.review.counting, self.corrector.drawings
-        self.suggesting = Suggesting(workspace.viewer, results, session, counting, drawings)
+        self.suggesting = Suggesting(workspace.viewer, results, session, counting, self.corrector.drawings)
         self.tools = ToolBox()
         self.tools.used.connect(self.use)
         self.calls: dict[str, Callable[[], None]] = {
@@ -109,13 +109,16 @@ class CorrectTab(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:
         """Catch up with what changed while another tab was shown."""
         super().showEvent(event)
-        self.refresh()
+        self._catch_up()
 
     def _on_changed(self) -> None:
         if self.isVisible():
-            self._on_history()
-            self._show_scope()
-            self.review.catch_up()
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        self._on_history()
+        self._show_scope()
+        self.review.catch_up()
 
     def refresh(self) -> None:
         """Look at the current result at once, and show it."""
@@ -147,7 +150,6 @@ class CorrectTab(QWidget):
 
     def _on_opened(self, link: Link) -> None:
         self._ends.append(view.on_click(link.labels, self._on_clicked))
-        self._ends.append(layers.on_paint(link.labels, self.review.counting.on_voxels))
         self._bind(link.labels, at_pointer=True)
 
     def _on_drawing(self, layer: Layer) -> None:
@@ -219,7 +221,7 @@ class CorrectTab(QWidget):
         with messages.told():
             self.corrector.accept(self.table.selected())
             following = self.review.after()
-            self.review.show_objects()
+            self.review.catch_up()
             if following is not None:
                 self.table.select([following])
 
@@ -234,7 +236,8 @@ class CorrectTab(QWidget):
             link.labels.mode = "pan_zoom"
 
     def _on_undo(self) -> None:
-        self._session.history.undo()
+        if not self.corrector.whole.give_up():  # what is not written yet is the last step
+            self._session.history.undo()
 
     def _on_redo(self) -> None:
         self._session.history.redo()

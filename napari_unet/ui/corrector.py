@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import fastremap
 import numpy as np
 
 from napari_unet.app.edges import EdgeMap, KeptMaps, basins
@@ -16,6 +15,7 @@ from napari_unet.ui import layers, view
 from napari_unet.ui.drawings import DRAWING, REGIONS, SEEDS, Drawings, enclosed, under_line
 from napari_unet.ui.frame import Frame, frame_of
 from napari_unet.ui.magic import MagicPen
+from napari_unet.ui.whole_edits import WholeEdits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from napari_unet.app.requests import KeptOutput
     from napari_unet.app.session import Session
-    from napari_unet.core.edits import LabelEdit, Tool
+    from napari_unet.core.edits import Tool
+    from napari_unet.core.edits.places import Places
+    from napari_unet.ui.counting import Counting
     from napari_unet.ui.results import Link, Results
     from napari_unet.ui.workspace import Workspace
 
@@ -38,11 +40,15 @@ class Corrector:
     ----------
     workspace, results, session
         What the tabs share.
+    counting : Counting
+        Knows where objects are.
     """
 
-    def __init__(self, workspace: Workspace, results: Results, session: Session) -> None:
+    def __init__(self, workspace: Workspace, results: Results, session: Session, counting: Counting) -> None:
         self._viewer, self._results, self._session = workspace.viewer, results, session
+        self._counting = counting
         self.drawings, self.pen = Drawings(workspace.viewer), MagicPen(workspace.viewer)
+        self.whole = WholeEdits(results, session, counting)
 
     # ------------------------------------------------------------ what is said about objects
 
@@ -113,11 +119,11 @@ class Corrector:
         frame = frame_of(self._viewer, link, tool.span, in_slice=in_slice)
         filled = self._filled(tool, link, frame)
         chosen = self._chosen(name, link, frame, ids, at_pointer=at_pointer)
-        edit = tool(frame.labels, chosen, **{**(parameters or {}), **filled})
-        with self._results.step(tool.title, link.key):
-            if name in ("relabel", "renumber"):
-                names = _names(frame.labels, edit)
-                self._session.rename(link.key, layers.labels_array(link.labels), names, frame.index)
+        parameters = {**(parameters or {}), **filled}
+        if tool.is_whole:
+            self.whole.use(link, name, frame, chosen, parameters)
+        else:
+            edit = tool(frame.labels, chosen, **parameters)
             self._results.write(link, edit.at(*frame.key), tool.title)
         self.drawings.clear(DRAWING, SEEDS)
         if name == "copy_on" and frame.axis is not None:  # the next copy starts there
@@ -126,9 +132,11 @@ class Corrector:
     def _filled(self, tool: Tool, link: Link, frame: Frame) -> dict[str, Any]:
         """Give the parameters that nobody has to choose, by their names in the signature."""
         wanted, found = tool.takes(), self.drawings
+        places = self._places(link)
         known: dict[str, Callable[[], Any]] = {
             "voxel_size": lambda: frame.voxel_size,
-            "new_id": lambda: int(link.labels.selected_label) if link.classes else highest_id(link.labels.data) + 1,
+            "new_id": lambda: int(link.labels.selected_label) if link.classes else _highest(link, places) + 1,
+            "places": lambda: None if places is None else places.inside(frame.key),
             "line": lambda: found.line(link.labels, frame),
             "seeds": lambda: found.seeds(link.labels, frame),
             "outline": lambda: found.outline(link.labels, frame),
@@ -143,6 +151,11 @@ class Corrector:
             "at": lambda: frame.at,
         }
         return {name: value for name in sorted(wanted & known.keys()) if (value := known[name]()) is not None}
+
+    def _places(self, link: Link) -> Places | None:
+        """Say where the objects are, as far as that is known."""
+        known = self._counting.known(link)
+        return None if known is None else known.places
 
     def _kept(self, link: Link) -> KeptOutput | None:
         return self._session.result(link.key).prediction
@@ -199,25 +212,20 @@ class Corrector:
     def go_to(self, label: int) -> None:
         """Show an object and make its label the one that the brush paints."""
         link = self._results.need()
-        voxel = middle_of(layers.labels_array(link.labels), label)
+        voxel = middle_of(layers.labels_array(link.labels), label, self._places(link))
         if voxel is not None:
             view.go_to(self._viewer, link.labels, voxel)
             link.labels.selected_label = label
 
 
-def _names(labels: NDArray[np.integer[Any]], edit: LabelEdit) -> dict[int, int]:
-    """Say which object gets which id."""
-    before, after = np.asarray(labels[edit.box])[edit.mask], edit.new_values()
-    old, numbered = fastremap.unique(before, return_inverse=True)
-    new = np.zeros(len(old), after.dtype)
-    new[numbered.ravel()] = after
-    return dict(zip(old.tolist(), new.tolist(), strict=True))
+def _highest(link: Link, places: Places | None) -> int:
+    return highest_id(link.labels.data) if places is None else places.highest
 
 
-def middle_of(labels: NDArray[np.integer[Any]], label: int) -> tuple[float, ...] | None:
+def middle_of(labels: NDArray[np.integer[Any]], label: int, places: Places | None = None) -> tuple[float, ...] | None:
     """Find the voxel of an object that is nearest to its centre; None where it is not there."""
     try:
-        found = find(labels, [label])
+        found = find(labels, [label], places=places)
     except UserError:
         return None
     where = np.argwhere(found.mask)

@@ -11,7 +11,7 @@ from napari_unet.app import large, streaming
 from napari_unet.app.history import CallStep
 from napari_unet.app.job import Job
 from napari_unet.app.stored_rows import stored_objects
-from napari_unet.ui import layers, messages, shortcuts, view
+from napari_unet.ui import following, layers, messages, shortcuts, view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -94,7 +94,7 @@ class LargeResults(QObject):
         made.metadata[layers.KEY]["stored"] = True
         self._shown[made] = (result.path, layer.unique_id)
         if can_paint:
-            self._ends[made] = layers.on_paint(made, partial(self._on_paint, made))
+            self._ends[made] = following.on_written(made, partial(self._on_paint, made))
             history = self._session.history
             shortcuts.bind(made, {"undo": history.undo, "redo": history.redo})
             if self._viewer.dims.ndisplay == 3:
@@ -153,7 +153,7 @@ class LargeResults(QObject):
 
     # ------------------------------------------------------------ slots
 
-    def _on_paint(self, labels: Labels) -> None:
+    def _on_paint(self, labels: Labels, _: object) -> None:
         self._painted.add(labels)
         self._session.history.push(CallStep("Paint", labels.undo, labels.redo, owner=str(labels.unique_id)))
 

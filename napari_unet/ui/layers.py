@@ -18,7 +18,7 @@ from napari_unet.ui import stored_axes
 from napari_unet.ui.disk_labels import DiskLabels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from napari.layers import Image as ImageLayer
     from napari.layers import Labels, Layer
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 KEY = "napari-unet"
 """Our entry in a layer's metadata."""
+
+FEW = 100_000
+"""Voxels; so many are drawn anew by themselves faster than the whole layer."""
 
 MOST_TOLD = 1_000_000
 """Objects; napari keeps an entry of some 100 bytes for each."""
@@ -319,12 +322,39 @@ def write_unrecorded(layer: Labels, where: tuple[NDArray[np.intp], ...], values:
 def _write(layer: Labels, where: tuple[NDArray[np.intp], ...], values: NDArray[np.integer[Any]]) -> None:
     if not len(values):
         return
-    channel = channel_axis(layer)
-    if channel is not None:
-        where = (*where[:channel], np.zeros_like(where[0]), *where[channel:])
+    where = _with_channel(layer, where)
     if not layer.visible:  # napari cannot write into a layer whose slice it has never drawn; and the user shall see it
         layer.visible = True
     layer.data_setitem(where, values.astype(layer.data.dtype, copy=False))
+
+
+def _with_channel(layer: Labels, where: tuple[NDArray[np.intp], ...]) -> tuple[NDArray[np.intp], ...]:
+    channel = channel_axis(layer)
+    return where if channel is None else (*where[:channel], np.zeros_like(where[0]), *where[channel:])
+
+
+def write_whole(layer: Labels, where: tuple[NDArray[np.intp], ...], before: Any, after: Any) -> None:
+    """Write what was worked out beside the window as one step of the layer's own history.
+
+    Parameters
+    ----------
+    layer : napari Labels layer
+        Drawn anew as a whole where that is faster.
+    where : (N,) int arrays, one for each axis of `labels_array`, ascending
+        The voxels, each of which changes.
+    before, after : (N,) int
+        Their labels as they are, and as they shall be.
+    """
+    data = layer.data
+    is_plain = isinstance(data, np.ndarray) and data.flags.c_contiguous and hasattr(layer, "_save_history")
+    if len(after) <= FEW or not is_plain:
+        _write(layer, where, after)
+        return
+    data.reshape(-1)[np.ravel_multi_index(where, labels_array(layer).shape)] = after
+    # napari's own way compares and copies all of it once more, and draws what is shown voxel by voxel.
+    layer._save_history((_with_channel(layer, where), before, after))
+    layer.visible = True
+    layer.refresh()
 
 
 def fits(layer: Labels, shape: tuple[int, ...]) -> bool:
@@ -332,13 +362,3 @@ def fits(layer: Labels, shape: tuple[int, ...]) -> bool:
     channel = channel_axis(layer)
     own = tuple(n for at, n in enumerate(layer.data.shape) if at != channel)
     return not layer.multiscale and own == shape
-
-
-def on_paint(layer: Labels, call: Callable[[], None]) -> Callable[[], None]:
-    """Call after each step that enters the layer's history; give what ends it."""
-
-    def _on_paint(event: object) -> None:
-        call()
-
-    layer.events.paint.connect(_on_paint)
-    return lambda: layer.events.paint.disconnect(_on_paint)

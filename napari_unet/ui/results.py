@@ -15,7 +15,7 @@ from napari_unet.app import large
 from napari_unet.app.history import CallStep
 from napari_unet.app.own_labels import own_labels
 from napari_unet.core.base.errors import UserError
-from napari_unet.ui import layers
+from napari_unet.ui import following, layers
 from napari_unet.ui.qt import Signal
 
 if TYPE_CHECKING:
@@ -66,6 +66,9 @@ class Results(QObject):
     changed = Signal()
     """Another current result, other voxels or other states; comes once after a burst of changes."""
 
+    written = Signal(str, object)
+    """Voxels of a result were written: its key, and what changed (`ui.following`); None where that is not known."""
+
     opened = Signal(object)
     """A labels layer became a result."""
 
@@ -78,6 +81,8 @@ class Results(QObject):
         self._links: dict[str, Link] = {}
         self._ends: dict[str, Callable[[], None]] = {}
         self._step_name = "Paint"
+        self._looks: dict[str, tuple[Any, ...]] = {}
+        self._is_writing = False
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
@@ -269,7 +274,9 @@ class Results(QObject):
 
     def _follow(self, link: Link) -> Link:
         self._links[link.key] = link
-        self._ends[link.key] = layers.on_paint(link.labels, partial(self._on_paint, link.key))
+        self._ends[link.key] = following.on_written(link.labels, partial(self._on_paint, link.key))
+        self._looks[link.key] = following.look_of(self._viewer, link.labels)
+        link.labels.events.set_data.connect(self._on_drawn)
         self.opened.emit(link)
         self.touch()
         return link
@@ -291,10 +298,41 @@ class Results(QObject):
         finally:
             self._step_name = before
 
-    def _on_paint(self, key: str) -> None:
-        link = self._links.get(key)
-        if link is not None:
-            self._session.history.push(CallStep(self._step_name, link.labels.undo, link.labels.redo, owner=key))
+    def write_whole(self, link: Link, where: tuple[NDArray[np.intp], ...], before: Any, after: Any, name: str) -> None:
+        """Write what was worked out beside the window as one undo step."""
+        with self.step(name, link.key), self._writing():
+            layers.write_whole(link.labels, where, before, after)
+
+    def _on_paint(self, key: str, changes: following.Changes) -> None:
+        if key in self._links:
+            calls = (partial(self._replay, key), partial(self._replay, key, redo=True))
+            self._session.history.push(CallStep(self._step_name, *calls, owner=key))
+            self.written.emit(key, changes)
+
+    def _replay(self, key: str, *, redo: bool = False) -> None:
+        with self._writing():
+            changes = following.replay(self._links[key].labels, redo=redo)
+        self.written.emit(key, changes)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Know what napari draws anew for."""
+        before, self._is_writing = self._is_writing, True
+        try:
+            yield
+        finally:
+            self._is_writing = before
+
+    def _on_drawn(self, event: Any) -> None:
+        """Notice that a layer is drawn anew though neither its look nor its place has changed: others wrote into it."""
+        for key, link in self._links.items():
+            if link.labels is event.source:
+                look = following.look_of(self._viewer, link.labels)
+                is_unseen = look == self._looks[key] and not self._is_writing
+                self._looks[key] = look
+                if is_unseen:
+                    self.written.emit(key, None)
+                    self.touch()
 
     def _on_result(self, key: str) -> None:
         self.touch()
@@ -320,7 +358,8 @@ class Results(QObject):
         for key in list(keys):
             self.closing.emit(self._links[key])
             self._ends.pop(key)()
-            del self._links[key]
+            self._links[key].labels.events.set_data.disconnect(self._on_drawn)
+            del self._links[key], self._looks[key]
             self._session.history.forget(key)
             self._session.close_result(key)
         self.touch()
@@ -329,6 +368,7 @@ class Results(QObject):
         """Listen to the viewer and its layers no longer; the layers stay. Touches nothing of Qt: it may be gone."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._viewer.layers.selection.events.active.disconnect(self._on_active)
-        for end in self._ends.values():
+        for key, end in self._ends.items():
             end()
+            self._links[key].labels.events.set_data.disconnect(self._on_drawn)
         self._ends.clear()

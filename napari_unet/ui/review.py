@@ -103,7 +103,7 @@ class Review(QWidget):
     def catch_up(self) -> None:
         """Show what there is; where it has to be counted, beside the window."""
         link = self._results.current
-        if link is None or self.counting.known(link) is not None:
+        if link is None or self.counting.is_quick(link):
             self.show_objects()
             return
         try:
@@ -140,8 +140,10 @@ class Review(QWidget):
     def _show(self, rows: ObjectRows, link: Link | None) -> None:
         self.table.show_rows(rows)
         self.progress.setVisible(link is not None and not link.classes)
+        self.progress.setUpdatesEnabled(False)  # Qt would paint the whole window at once for it
         self.progress.setMaximum(max(1, len(rows)))
         self.progress.setValue(rows.n_reviewed)
+        self.progress.setUpdatesEnabled(True)
         self.progress.setFormat("%v of %m reviewed" if len(rows) else "no objects yet")
         self.colour.setEnabled(link is None or not link.classes)
         if not self.colour.isChecked():

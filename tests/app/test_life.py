@@ -22,6 +22,7 @@ from napari_unet.app.autosave import LONGEST_S, RETRY_S, SETTLE_S, Autosaver
 from napari_unet.app.autosave_draft import Draft, load, take_draft
 from napari_unet.app.history import CallStep
 from napari_unet.app.jobs import InlineRunner
+from napari_unet.app.renaming import renamed
 from napari_unet.app.requests import KeptOutput, SegmentResult
 from napari_unet.app.session import Session
 from napari_unet.core.base.errors import UserError
@@ -176,7 +177,7 @@ class Life(RuleBasedStateMachine):
             if name in ("relabel", "renumber"):
                 changed = before != after
                 names = dict(zip(before[changed].tolist(), after[changed].tolist(), strict=True))
-                self.session.rename(self.key, before, names)
+                self.session.rename(self.key, renamed(self.session.result(self.key), before, names))
             self.write(after, tool.title)
 
     @rule(one=OBJECT, verb=st.sampled_from(["accept", "unaccept", "mark_unsure", "mark_sure"]))

@@ -7,7 +7,7 @@ from napari.components import ViewerModel
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.edits import delete
-from napari_unet.ui import layers
+from napari_unet.ui import following, layers
 
 UM = ("micrometer",) * 3
 
@@ -132,7 +132,7 @@ def test_write_labels_when_nothing_differs_then_no_step_is_made() -> None:
     viewer = ViewerModel()
     made = layers.add_labels(viewer, viewer.add_image(np.zeros((4, 5))), "YX", np.ones((4, 5), np.int32), "labels")
     steps: list[int] = []
-    layers.on_paint(made, lambda: steps.append(1))
+    following.on_written(made, lambda changes: steps.append(1))
     layers.write_labels(made, np.ones((4, 5), np.int32))
     assert not steps
     layers.write_labels(made, np.zeros((4, 5), np.int32))

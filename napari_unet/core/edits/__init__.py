@@ -36,10 +36,23 @@ EDITS: dict[str, Tool] = {
     "separate": Tool(separate, "Separate", "Shift-Y", no_classes=_ONE_CLASS),
     "interpolate": Tool(interpolate, "Interpolate", "I", span="steps"),
     "copy_on": Tool(copy_on, "Copy on", "C", span="steps"),
-    "relabel": Tool(relabel, "Relabel", "R", needs="one", no_classes="Its number says which class it is."),
-    "renumber": Tool(renumber, "Renumber", needs="none", span="all", no_classes="A number says which class it is."),
-    "remove_small": Tool(remove_small, "Drop small", needs="any", no_classes="Use Largest to remove specks."),
-    "clear_border": Tool(clear_border, "Drop border", needs="any", no_classes="A class need not end inside the image."),
+    "relabel": Tool(
+        relabel, "Relabel", "R", needs="one", no_classes="Its number says which class it is.", is_whole=True
+    ),
+    "renumber": Tool(
+        renumber,
+        "Renumber",
+        needs="none",
+        span="all",
+        no_classes="A number says which class it is.",
+        is_whole=True,
+    ),
+    "remove_small": Tool(
+        remove_small, "Drop small", needs="any", no_classes="Use Largest to remove specks.", is_whole=True
+    ),
+    "clear_border": Tool(
+        clear_border, "Drop border", needs="any", no_classes="A class need not end inside the image.", is_whole=True
+    ),
 }
 """By name; what needs no selection ignores one. Tools that change all objects at once have no key."""
 

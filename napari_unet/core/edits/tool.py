@@ -59,6 +59,8 @@ class Tool:
     span : str
         What it is given: the objects in the shown slice or in the stack, as the user chose; the whole stack or series,
         with the axis from slice to slice; or all labels.
+    is_whole : bool
+        It reads all of what it is given, or changes very much of it: beside the window, where that is large.
     """
 
     edit: EditFunction
@@ -67,6 +69,7 @@ class Tool:
     needs: Needs = "some"
     no_classes: str = ""
     span: Span = "chosen"
+    is_whole: bool = False
 
     def __call__(self, *args: Any, **parameters: Any) -> LabelEdit:
         """Do what the function does."""
