@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.app import commands, streaming
+from napari_unet.app.provenance import predicted_by
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import SegmentOptions
-from napari_unet.core.io import read_image, stem, suffix, write_labels
+from napari_unet.core.io import read_image, stem, suffix, write_labels, write_provenance
 from napari_unet.core.io.paths import STORES, is_url
+from napari_unet.core.store.spec import read_spec
 from napari_unet.core.store.training_set import stack_channels
 
 if TYPE_CHECKING:
@@ -99,7 +101,7 @@ def segment_one(task: Task, report: Report, stop: Stop) -> dict[str, Any]:
 
 def _at_once(task: Task, image: Image, report: Report, stop: Stop) -> dict[str, Any]:
     found = commands.segment(commands.SegmentRequest(image, task.way.model, task.way.options), report, stop)
-    write_labels(task.target, found.labels, image)
+    write_labels(task.target, found.labels, image, predicted_by(image, found.prediction.made_by))
     return {
         "output": task.target,
         **_count(found.labels, found.classes),
@@ -128,6 +130,9 @@ def _stream(task: Task, image: Image, report: Report, stop: Stop) -> dict[str, A
         report,
         stop,
     )
+    spec = read_spec(way.model)
+    made_by = {"model": spec.name, "weights_sha256": spec.weights_sha256, "options": asdict(way.options)}
+    write_provenance(path, predicted_by(image, made_by))
     counted: dict[str, Any] = {"voxels": found.voxels} if found.voxels else {"n_objects": found.n_objects}
     return {"output": path, **counted, "object_size": None, "notes": found.notes}
 

@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QMessageBox, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.app.recent import recent_projects
 from napari_unet.core.store.project import PROJECT_FILE
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from napari_unet.core.store.project import ImageRef
     from napari_unet.ui.projects import Projects
 
+FORMATS = (".ome.tif", ".tif", ".tiff", ".ome.zarr", ".zarr", ".nii.gz", ".nii", ".npy")
+ALL_FORMATS = f"Labels ({' '.join(f'*{one}' for one in FORMATS)})"
 TIP = "Keep the images' paths, labels, models and a log in one folder that can be moved to another computer."
 
 
@@ -37,11 +40,9 @@ class ProjectBar(QWidget):
         self._projects = projects
         self.said = QLabel()
         self.said.setWordWrap(True)
-        self.button = QToolButton()
-        self.button.setText("Project")
+        self.button = QPushButton("Project")
         self.button.setToolTip(TIP)
         self.button.setAccessibleName("Project")
-        self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu = QMenu(self.button)
         self.menu.setToolTipsVisible(True)
         self.menu.aboutToShow.connect(self.fill)
@@ -52,7 +53,7 @@ class ProjectBar(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addLayout(lines, 1)
-        row.addWidget(self.button)
+        row.addWidget(self.button, 0, Qt.AlignmentFlag.AlignBottom)
         projects.changed.connect(self._on_changed)
         self.fill()
         self._on_changed()
@@ -63,6 +64,7 @@ class ProjectBar(QWidget):
         for text, tip, call in (
             ("Save project...", "Make a folder of what is open; it is saved there by itself from now on.", self.save),
             ("Open project...", "Open a folder that was saved before, instead of what is open.", self.choose),
+            ("Export labels...", "Write the labels for other programs, with who made and accepted them.", self.export),
         ):
             action = self.menu.addAction(text)
             if action is not None:
@@ -89,6 +91,14 @@ class ProjectBar(QWidget):
         if chosen:
             with messages.told():
                 self._projects.save(Path(chosen))
+
+    def export(self, *_: object) -> None:
+        """Ask for a file, and write the current labels there."""
+        chosen, _kind = QFileDialog.getSaveFileName(self, "Export labels", f"labels{FORMATS[0]}", ALL_FORMATS)
+        if chosen:
+            path = Path(chosen)
+            with messages.told():
+                self._projects.export(path if path.name.lower().endswith(FORMATS) else Path(f"{chosen}{FORMATS[0]}"))
 
     def choose(self, *_: object) -> None:
         """Ask for a folder, and open the project in it."""

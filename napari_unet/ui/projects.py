@@ -13,8 +13,10 @@ from napari_unet.app.action_log import ActionLog
 from napari_unet.app.autosave_draft import load
 from napari_unet.app.autosave_place import OwnFolder
 from napari_unet.app.errors import describe_error
+from napari_unet.app.job import Job
 from napari_unet.app.project import new_project, open_project
 from napari_unet.app.project_models import install_models
+from napari_unet.app.provenance import ExportRequest, export_labels
 from napari_unet.app.recent import remember_project
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.store.autosave import identify
@@ -138,6 +140,30 @@ class Projects(QObject):
         if name:
             with suppress(UserError):  # it was deleted: nobody can keep it
                 project.use_model(name, library.find_model(name), is_current=is_current)
+
+    def export(self, path: Path) -> None:
+        """Write the current labels with their origin into a file, beside the window.
+
+        Parameters
+        ----------
+        path : Path
+            Its suffix says the format.
+
+        Raises
+        ------
+        UserError
+            When there are no labels.
+        """
+        link = self._results.need()
+        labels = layers.labels_array(link.labels).copy()
+        request = ExportRequest(path, labels, self._session.result(link.key))
+        job: Job[Path] = Job(f"Export '{link.labels.name}'", exclusive=False)
+        self._session.jobs.start(export_labels, request, job, on_done=self._on_exported)
+
+    def _on_exported(self, path: Path) -> None:
+        self.log.note("Export labels", file=path.name)
+        self._on_happened()
+        messages.show_info(f"The labels are in '{path}'.")
 
     # ------------------------------------------------------------ opening
 

@@ -16,11 +16,12 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_unet.app import library
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.io import read_labels, read_provenance
 from napari_unet.core.store.project import IMAGES, LOG_FILE, MODELS, PROJECT_FILE
 from napari_unet.core.store.spec import WEIGHTS_FILE
 from napari_unet.ui import layers
 from napari_unet.ui.main_widget import UNetWidget
-from tests.ui.conftest import MODEL, press, squares
+from tests.ui.conftest import MODEL, press, squares, wait_idle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -264,13 +265,27 @@ def test_bar_when_its_menu_is_used_then_projects_are_saved_opened_and_remembered
     segmented.shut_down()
     again = windows().project_bar
     again.fill()
-    assert [one.text() for one in again.menu.actions() if one.text()] == ["Save project...", "Open project...", "one"]
+    texts = [one.text() for one in again.menu.actions() if one.text()]
+    assert texts == ["Save project...", "Open project...", "Export labels...", "one"]
     again.menu.actions()[-1].trigger()
     assert "'one'" in again.said.text()
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "none"))
     monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
     again.menu.actions()[1].trigger()
     assert "There is no project in" in told.errors[-1]
+
+
+def test_export_when_pressed_then_the_file_says_who_made_the_labels(
+    segmented: UNetWidget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Told, qtbot: QtBot
+) -> None:
+    link = segmented.results.need()
+    segmented.session.accept(link.key, [1])
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **__: (str(tmp_path / "labels"), ""))
+    segmented.project_bar.menu.actions()[2].trigger()
+    wait_idle(segmented, qtbot)
+    assert not told.errors
+    np.testing.assert_array_equal(read_labels(tmp_path / "labels.ome.tif"), link.labels.data)
+    assert read_provenance(tmp_path / "labels.ome.tif")["objects"]["1"]["state"] == "accepted"
 
 
 def test_image_when_a_project_names_a_program_then_it_is_not_run(

@@ -8,9 +8,10 @@ neither holds a voxel size and 8 bit are too few for many objects.
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,12 +22,13 @@ from napari_unet.core.io.formats import READERS, WRITERS, by_suffix, read_stored
 from napari_unet.core.io.labels import as_labels, smallest
 from napari_unet.core.io.levels import choose_level
 from napari_unet.core.io.paths import STORES, find_files, location, stem, suffix
+from napari_unet.core.io.provenance import KEY, read_provenance, write_provenance
 from napari_unet.core.io.zarr_objects import read_objects, write_objects
 from napari_unet.core.io.zarr_read import is_labels, label_names
 from napari_unet.core.io.zarr_write import create_labels, finish_labels, open_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -46,11 +48,13 @@ __all__ = [
     "read_labels",
     "read_levels",
     "read_objects",
+    "read_provenance",
     "stem",
     "suffix",
     "write_image",
     "write_labels",
     "write_objects",
+    "write_provenance",
 ]
 
 
@@ -127,7 +131,9 @@ def read_labels(path: str | Path) -> NDArray[np.signedinteger]:
     return as_labels(read_stored(path), path)
 
 
-def write_labels(path: str | Path, labels: NDArray[np.integer], like: Image | None = None) -> Path:
+def write_labels(
+    path: str | Path, labels: NDArray[np.integer], like: Image | None = None, told: Mapping[str, Any] | None = None
+) -> Path:
     """Write labels in the format that the suffix of `path` names; atomically, replacing what is there.
 
     Parameters
@@ -138,6 +144,8 @@ def write_labels(path: str | Path, labels: NDArray[np.integer], like: Image | No
         Written in the smallest integer type that holds them.
     like : Image or None
         The image they belong to: its axes and voxel size go with them, and for NIfTI its whole grid.
+    told : mapping of str to JSON, or None
+        Who made them; see `core.io.provenance`.
 
     Returns
     -------
@@ -157,7 +165,12 @@ def write_labels(path: str | Path, labels: NDArray[np.integer], like: Image | No
             "Write labels on the grid of their image.",
         )
     with _writing(path):
+        if told is not None and write is tiff.write_labels:
+            tiff.write_labels(path, smallest(labels), like, json.dumps({KEY: told}))
+            return path
         write(path, smallest(labels), like)
+        if told is not None:
+            write_provenance(path, told)
     return path
 
 

@@ -150,7 +150,7 @@ def _ome_size(xml: str) -> dict[str, float]:
     return {a: v for a, v in sizes.items() if v is not None}
 
 
-def write_labels(path: Path, labels: NDArray[np.integer], like: Image | None) -> None:
+def write_labels(path: Path, labels: NDArray[np.integer], like: Image | None, told: str = "") -> None:
     """Write labels as compressed TIFF.
 
     Parameters
@@ -162,15 +162,19 @@ def write_labels(path: Path, labels: NDArray[np.integer], like: Image | None) ->
         As the image's label axes.
     like : Image or None
         Gives axes and voxel size.
+    told : str
+        A description.
     """
     axes = like.label_axes if like is not None else "TZYX"[-labels.ndim :]
     size = dict(zip(like.spatial_axes, like.voxel_size, strict=True)) if like is not None and like.voxel_size else {}
     if suffix(path).startswith(".ome") or labels.dtype == np.uint32:
-        write_atomic(path, _ome_bytes(labels, axes, size))
+        write_atomic(path, _ome_bytes(labels, axes, size, told))
         return
     metadata: dict[str, Any] = {"axes": axes, "unit": "um" if size else "pixel"}
     if "Z" in size:
         metadata["spacing"] = size["Z"]
+    if told:
+        metadata["Info"] = told
     resolution = (1 / size["X"], 1 / size["Y"]) if size else None
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, labels, imagej=True, compression="zlib", resolution=resolution, metadata=metadata)
@@ -193,8 +197,8 @@ def write_image(path: Path, image: Image) -> None:
     write_atomic(path, _ome_bytes(data, axes, size))
 
 
-def _ome_bytes(data: NDArray[Any], axes: str, size: dict[str, float]) -> bytes:
-    metadata: dict[str, Any] = {"axes": axes}
+def _ome_bytes(data: NDArray[Any], axes: str, size: dict[str, float], told: str = "") -> bytes:
+    metadata: dict[str, Any] = {"axes": axes} | ({"Description": told} if told else {})
     for axis, length in size.items():
         metadata |= {f"PhysicalSize{axis}": length, f"PhysicalSize{axis}Unit": "µm"}
     buffer = io.BytesIO()
