@@ -21,7 +21,7 @@ from napari_unet.core.store.project import IMAGES, LOG_FILE, MODELS, PROJECT_FIL
 from napari_unet.core.store.spec import WEIGHTS_FILE
 from napari_unet.ui import layers
 from napari_unet.ui.main_widget import UNetWidget
-from tests.ui.conftest import MODEL, press, squares, wait_idle
+from tests.ui.conftest import LIMIT_MS, MODEL, press, squares
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -282,7 +282,7 @@ def test_export_when_pressed_then_the_file_says_who_made_the_labels(
     segmented.session.accept(link.key, [1])
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **__: (str(tmp_path / "labels"), ""))
     segmented.project_bar.menu.actions()[2].trigger()
-    wait_idle(segmented, qtbot)
+    qtbot.waitUntil(lambda: bool(told.infos or told.errors), timeout=LIMIT_MS)
     assert not told.errors
     np.testing.assert_array_equal(read_labels(tmp_path / "labels.ome.tif"), link.labels.data)
     assert read_provenance(tmp_path / "labels.ome.tif")["objects"]["1"]["state"] == "accepted"
