@@ -279,9 +279,27 @@ def test_default_tile_when_memory_is_short_then_is_smaller(monkeypatch):
         monkeypatch.setattr(tiled, "free_bytes", lambda _, free=free: free)
         sizes.append(default_tile(engine, (9999, 9999)))
     assert sizes == sorted(sizes, reverse=True)
-    assert sizes[0] == 1024
+    assert sizes[0] == tiled.CUT[2]
     assert sizes[-1] >= max(config.multiple())
     assert (sizes[1] + 2 * max(engine.halo)) ** 2 * config.base * 4 < 2**32
+
+
+@pytest.mark.parametrize(
+    ("config", "shape", "wanted"),
+    [
+        (NetConfig(base=4), (1000, 1000), 1024),
+        (NetConfig(base=4), (1000, 1100), 512),
+        (NetConfig(base=4, depth=5), (1000, 1100), 1024),
+        (NetConfig(base=4, norm="instance"), (1000, 1100), 1024),
+    ],
+    ids=["one tile", "several", "it sees far", "blended"],
+)
+def test_default_tile_when_the_image_is_cut_then_is_smaller_unless_that_would_change_or_waste_more(
+    config, shape, wanted, monkeypatch
+):
+    monkeypatch.setattr(tiled, "free_bytes", lambda _: 2**40)
+    engine = Engine(lived_in(config), config, net="unet", device="cpu", precision="fp32")
+    assert default_tile(engine, shape) == wanted
 
 
 def test_free_bytes_when_asked_then_is_a_plausible_number():
