@@ -44,6 +44,16 @@ class SavePlace(Protocol):
         """Give the other window that holds an image; None without one."""
         ...
 
+    def check(self) -> None:
+        """Make sure that it is there, before anything is written; called in the writer's thread.
+
+        Raises
+        ------
+        UserError
+            When it is not: nothing must be written to where a disk was.
+        """
+        ...
+
     def finish(self) -> None:
         """Write what else belongs to what has just been saved; called in the writer's thread.
 
@@ -97,6 +107,9 @@ class OwnFolder:
         """Give the other window that holds an image."""
         lock = self._locks.get(image.key) or Lock(self.folder(image), self._now)
         return lock.is_held_by_another()
+
+    def check(self) -> None:
+        """Do nothing: it is made where it is missing."""
 
     def finish(self) -> None:
         """Do nothing: all is written."""

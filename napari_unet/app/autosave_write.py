@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_unet.app.autosave_work import Outcome
 from napari_unet.app.priority import lower_priority
+from napari_unet.core.base.errors import UserError
 from napari_unet.core.store.autosave import discard, new_slot
 from napari_unet.core.store.autosave_lock import Held, Lock
 from napari_unet.core.store.journal_writer import JournalWriter
@@ -60,6 +61,7 @@ def write(
     try:
         if work.writer is None and work.slot is None and draft.is_blank:
             return Outcome(work, draft, first)
+        place.check()
         lock.take()
         if work.writer is None:
             work.slot = work.slot or new_slot(place.folder(work.image))
@@ -70,7 +72,7 @@ def write(
             with suppress(OSError):
                 discard(old)
     except Exception as error:  # the end of the thread: whatever it is, the work is not saved
-        if not isinstance(error, (OSError, Held)):
+        if not isinstance(error, (OSError, Held, UserError)):
             logger.exception("labels could not be saved")
         _give_back_empty(work)
         return Outcome(work, draft, first, error=error)

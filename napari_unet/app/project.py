@@ -116,7 +116,7 @@ class Project:
         """
         with self._mutex:
             self._folders[image.key] = ref.folder
-            if image.source != ref.image.source:
+            if image.source and image.source != ref.image.source:
                 moved = replace(refer(self.root, ref, image.source), fingerprint=ref.fingerprint)
                 self._file = replace(self._file, images=tuple(moved if one == ref else one for one in self.images))
                 self._is_changed = True
@@ -193,6 +193,20 @@ class Project:
         """Give the other window that has taken the project away, if any."""
         return self._lock.is_held_by_another()
 
+    def check(self) -> None:
+        """Make sure that the folder is still this project.
+
+        Raises
+        ------
+        UserError
+            When a disk was unplugged, or the folder moved or deleted.
+        """
+        if not (self.root / PROJECT_FILE).is_file():
+            raise UserError(
+                f"The project's folder {self.root} is not there any more.",
+                "Plug its disk in again or put it back, or save the project in another folder.",
+            )
+
     def close(self) -> None:
         """Let another window write the project."""
         self._lock.release()
@@ -205,6 +219,7 @@ class Project:
         OSError, UserError
             When the disk refuses; what is not written is tried again with the next save.
         """
+        self.check()
         self._write_images()
         self._copy_models()
         with self._mutex:

@@ -115,19 +115,37 @@ def test_move_when_from_one_project_to_another_then_the_first_stays(desk, tmp_pa
     assert open_project(tmp_path / "one").read_only is None
 
 
-def test_folder_when_it_vanishes_then_it_is_told_and_the_labels_are_saved_when_it_is_back(desk, tmp_path):
+def unplug(folder: Path, away: Path, *, has_mount_point: bool) -> None:
+    folder.rename(away)
+    if has_mount_point:
+        folder.mkdir()
+
+
+@pytest.mark.parametrize("has_mount_point", [True, False])
+def test_disk_when_unplugged_then_nothing_is_written_there_until_it_is_back(desk, tmp_path, has_mount_point):
     project = desk.keep_in(tmp_path / "p")
-    (tmp_path / "p").rename(tmp_path / "unplugged")
-    (tmp_path / "p").write_text("the drive is gone")
+    unplug(tmp_path / "p", tmp_path / "away", has_mount_point=has_mount_point)
     desk.paint(9)
     desk.wait()
     assert desk.saver.status.kind == "failed"
-    assert desk.saver.status.hint
-    (tmp_path / "p").unlink()
-    (tmp_path / "unplugged").rename(tmp_path / "p")
+    assert "is not there any more" in desk.saver.status.message
+    assert "Plug its disk in" in desk.saver.status.hint
+    if has_mount_point:
+        (tmp_path / "p").rmdir()  # it is empty
+    (tmp_path / "away").rename(tmp_path / "p")
     desk.wait(RETRY_S)
     assert desk.saver.status.kind == "saved"
     assert int(labels_in(project.root)[0].max()) == 9
+
+
+def test_disk_when_unplugged_for_good_then_the_project_is_saved_elsewhere(desk, tmp_path):
+    desk.keep_in(tmp_path / "p")
+    unplug(tmp_path / "p", tmp_path / "away", has_mount_point=True)
+    desk.paint(9)
+    desk.wait()
+    second = desk.keep_in(tmp_path / "second")
+    assert desk.saver.status.kind == "saved"
+    assert [int(one.max()) for one in labels_in(second.root)] == [9]
 
 
 def test_rest_when_it_cannot_be_written_then_the_labels_are_safe_and_it_is_tried_again(desk, tmp_path, monkeypatch):
