@@ -11,6 +11,7 @@ from napari_unet.app import large, streaming
 from napari_unet.app.history import CallStep
 from napari_unet.app.job import Job
 from napari_unet.app.stored_rows import stored_objects
+from napari_unet.core.base.errors import UserError
 from napari_unet.ui import following, layers, messages, shortcuts, view
 
 if TYPE_CHECKING:
@@ -132,11 +133,19 @@ class LargeResults(QObject):
         return next((one for one in found if one[0] is active), found[-1] if found else None)
 
     def go_to(self, label: int) -> None:
-        """Show an object of the current image with what lies around it; its number is the one that the brush paints."""
+        """Show an object of the current image with what lies around it; its number is the one that the brush paints.
+
+        Raises
+        ------
+        UserError
+            When it is not known where it lies.
+        """
         found = self.objects()
-        box = None if found is None else found[1].box(label)
-        if found is None or box is None:
+        if found is None:
             return
+        box = found[1].box(label)
+        if box is None:  # an earlier version wrote no boxes
+            raise UserError(f"It is not known where object {label} lies.", "Segment the image afresh.")
         view.look_at(self._viewer, found[0], _around(box, _label_shape(found[0])))
         view.go_to(self._viewer, found[0], tuple((part.start + part.stop - 1) / 2 for part in box))
         if found[0].editable:
