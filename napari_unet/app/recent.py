@@ -8,6 +8,7 @@ from pathlib import Path
 
 from napari_unet.app.library import library_root
 from napari_unet.core.base.files import write_atomic
+from napari_unet.core.store.autosave_lock import Lock
 from napari_unet.core.store.project import PROJECT_FILE
 
 RECENT_FILE = "recent_projects.json"
@@ -22,6 +23,12 @@ def recent_projects() -> list[Path]:
     except (OSError, ValueError, TypeError, RecursionError):
         return []
     return [path for path in known[:MOST] if (path / PROJECT_FILE).is_file()]
+
+
+def left_project() -> Path | None:
+    """Give the project that was open last, if its window ended without closing; None otherwise."""
+    last = next(iter(recent_projects()), None)
+    return last if last is not None and Lock(last).is_left() else None
 
 
 def remember_project(folder: Path) -> None:

@@ -121,6 +121,7 @@ class UNetWidget(QWidget):
         super().showEvent(event)
         QTimer.singleShot(DEVICE_AFTER_MS, self.device.start)
         QTimer.singleShot(DEVICE_AFTER_MS, self.train.resume.look_once)
+        QTimer.singleShot(DEVICE_AFTER_MS, self.project_bar.look_once)
 
     def _on_model(self, name: str) -> None:
         self.model.setText(f"Model: {name or 'none yet'}")

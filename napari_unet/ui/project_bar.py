@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
-from napari_unet.app.recent import recent_projects
+from napari_unet.app.recent import left_project, recent_projects
 from napari_unet.core.store.project import PROJECT_FILE
 from napari_unet.ui import messages
 from napari_unet.ui.autosave_line import RED, clock_time
@@ -55,11 +55,25 @@ class ProjectBar(QWidget):
         row.addLayout(lines, 1)
         row.addWidget(self.button, 0, Qt.AlignmentFlag.AlignBottom)
         projects.changed.connect(self._on_changed)
-        self.fill()
+        self._has_looked = False
+        self._list_actions()
         self._on_changed()
+
+    def look_once(self) -> None:
+        """Say whether the project that was open last was left by a crash; not before the window is there."""
+        left = None if self._has_looked or self._projects.project is not None else left_project()
+        self._has_looked = True
+        if left is not None:
+            self.said.setText(left_words(left.name))
+            self.said.setToolTip(str(left))
+            self.said.show()
 
     def fill(self) -> None:
         """List what can be done, and the projects that were open last."""
+        self._list_actions()
+        self._list_recent()
+
+    def _list_actions(self) -> None:
         self.menu.clear()
         for text, tip, call in (
             ("Save project...", "Make a folder of what is open; it is saved there by itself from now on.", self.save),
@@ -70,6 +84,8 @@ class ProjectBar(QWidget):
             if action is not None:
                 action.setToolTip(tip)
                 action.triggered.connect(call)
+
+    def _list_recent(self) -> None:
         recent = [] if self._projects.project is None else [self._projects.project.root]
         others = [path for path in recent_projects() if path not in recent]
         if others:
@@ -148,6 +164,11 @@ class ProjectBar(QWidget):
         self.said.setText(f"Project '{project.name}'" if read_only is None else words(project.name, read_only))
         self.said.setStyleSheet("" if read_only is None else RED)
         self.said.setToolTip(str(project.root))
+
+
+def left_words(name: str) -> str:
+    """Say what to do after a crash."""
+    return f"Project '{name}' was open when its window ended without closing. Project > {name} shows what was saved."
 
 
 def words(name: str, read_only: ReadOnly) -> str:

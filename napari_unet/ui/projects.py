@@ -76,6 +76,7 @@ class Projects(QObject):
         self._autosaving = autosaving
         self.project: Project | None = None
         self.log = ActionLog(session)
+        self._known: set[str] = set()
         results.opened.connect(self._on_opened)
         session.result_changed.connect(self._on_result)
         session.model_changed.connect(self._on_model)
@@ -104,6 +105,7 @@ class Projects(QObject):
         for link in links:
             check_kept(self._autosaving.whole(link))
         project = new_project(folder)
+        self._known.clear()
         for link in links:
             self._add(project, link)
         if self._session.model is not None:
@@ -138,6 +140,7 @@ class Projects(QObject):
 
     def _keep_model(self, project: Project, name: str, *, is_current: bool = False) -> None:
         if name:
+            self._known.add(name)
             with suppress(UserError):  # it was deleted: nobody can keep it
                 project.use_model(name, library.find_model(name), is_current=is_current)
 
@@ -190,6 +193,7 @@ class Projects(QObject):
             project.close()
             return
         self.project = None  # what is closed now belongs to what was open
+        self._known.clear()
         viewer.layers.clear()
         place = OwnFolder(library.autosave_folder()) if project.read_only is not None else project
         try:
@@ -275,8 +279,9 @@ class Projects(QObject):
             self._add(self._writable, link)
 
     def _on_result(self, key: str) -> None:
-        if self._writable is not None and self._session.has(key):
-            self._keep_model(self._writable, self._session.result(key).model)
+        model = self._session.result(key).model if self._writable is not None and self._session.has(key) else ""
+        if self._writable is not None and model not in self._known:
+            self._keep_model(self._writable, model)
 
     def _on_model(self, name: str) -> None:
         if self._writable is not None:

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 from napari_unet.app import library
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.io import read_labels, read_provenance
+from napari_unet.core.store.autosave_lock import LOCK_FILE
 from napari_unet.core.store.project import IMAGES, LOG_FILE, MODELS, PROJECT_FILE
 from napari_unet.core.store.spec import WEIGHTS_FILE
 from napari_unet.ui import layers
@@ -273,6 +274,22 @@ def test_bar_when_its_menu_is_used_then_projects_are_saved_opened_and_remembered
     monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
     again.menu.actions()[1].trigger()
     assert "There is no project in" in told.errors[-1]
+
+
+def test_bar_when_the_window_of_the_last_project_crashed_then_it_names_it_until_it_is_opened(
+    dock: UNetWidget, project: Path, windows: Callable[[], UNetWidget]
+) -> None:
+    held = windows().project_bar
+    held.look_once()
+    assert held.said.isHidden()  # the other window is alive
+    lock = project / LOCK_FILE
+    lock.write_text(lock.read_text().replace('"started": ', '"started": 1'))  # as of a process that is gone
+    again = windows().project_bar
+    again.look_once()
+    assert "'project' was open when its window ended" in again.said.text()
+    assert not again.said.isHidden()
+    again.open(project)
+    assert again.said.text() == "Project 'project'"
 
 
 def test_export_when_pressed_then_the_file_says_who_made_the_labels(

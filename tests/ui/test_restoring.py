@@ -12,14 +12,17 @@ from qtpy.QtWidgets import QMessageBox
 
 from napari_unet.app import autosave, library
 from napari_unet.app.autosave_work import Status
+from napari_unet.core.store.autosave import Saved
 from napari_unet.core.store.autosave_lock import LOCK_FILE
-from napari_unet.ui import layers
+from napari_unet.core.store.journal import Revision
+from napari_unet.ui import layers, restore_bar
 from napari_unet.ui.autosave_line import words
 from napari_unet.ui.main_widget import UNetWidget
 from tests.ui.conftest import LIMIT_MS, press, squares
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from napari.viewer import Viewer
     from numpy.typing import NDArray
@@ -231,6 +234,13 @@ def test_line_when_a_save_fails_then_it_is_red_and_closing_asks_until_it_works(
     assert saver.flush(60)
     assert not tasks.is_busy()
     assert not dock.autosave.styleSheet()
+
+
+def test_offer_when_the_file_is_torn_or_the_image_replaced_then_it_says_so(tmp_path: Path) -> None:
+    revision = Revision(1, 0.0, {"accepted": 2})
+    assert "2 accepted" in restore_bar.words(Saved(tmp_path, revision))
+    assert "damaged" in restore_bar.words(Saved(tmp_path, revision, "000002.journal: record 3: it is cut short"))
+    assert "has changed" in restore_bar.words(Saved(tmp_path, revision, is_other_image=True))
 
 
 def test_words_when_the_state_is_known_then_each_is_told() -> None:
