@@ -170,9 +170,14 @@ class Studio:
     def take_live(self) -> None:
         """Show the curve and the words of a model that learns while one corrects."""
         train = self.unet.train
+        self.unet.tabs.setCurrentIndex(TABS.index("train"))
         train.options.widgets["budget"].value = LIVE
+        link = self.unet.results.need()
+        self.unet.session.accept(link.key, [int(link.labels.data[link.labels.data > 0][0])])
         train.live.toggle.click()
-        self.wait_for(lambda: "model 2" in train.live.said.text() or not self.unet.session.jobs.is_busy)
+        rows = lambda: train.plot is not None and train.plot.n_rows  # noqa: E731
+        self.wait_for(lambda: (rows() or 0) >= 20 and "shown" in train.live.said.text())
+        self.viewer.reset_view()
         self.take("live")
         train.discard.click()
         self.wait_for(lambda: not self.unet.session.jobs.is_busy)
