@@ -19,7 +19,7 @@ from statistics import mean
 
 from benchmarks.few_cells import START_SECONDS
 from benchmarks.few_cells_data import DOMAINS, HOME
-from benchmarks.gate_page import write_page
+from benchmarks.gate_page import SHIFTED, write_page
 from benchmarks.gate_run import Job, Run, run_job, taught_home
 from benchmarks.measure import PASSIVE, environment, say
 from benchmarks.record import RESULTS, Figure, Result, Settings
@@ -108,16 +108,12 @@ def figures(runs: Sequence[Run]) -> list[Figure]:
         found.append(Figure(f"right corrections: better models accepted, of {len(better)}", share, "", 0.9, "higher"))
     moved = [one for one in runs if one.job.kind == "shifted"]
     if moved:
-        share = mean(any(SHIFT_WORDS in text for text in one.warnings) for one in moved)
+        share = mean(any(SHIFTED in text for text in one.warnings) for one in moved)
         found.append(Figure(f"all shifted alike: warned before the start, of {len(moved)}", share, "", 0.95, "higher"))
-        share = mean(any(SHIFT_WORDS in text for text in one.warnings) for one in good)
+        share = mean(any(SHIFTED in text for text in one.warnings) for one in good)
         found.append(Figure(f"not shifted: warned all the same, of {len(good)}", share, "", 0.1))
     return found
 
 
 def _is_worse(one: Run) -> bool:
     return not isnan(one.after) and one.after < one.before - WORSE
-
-
-SHIFT_WORDS = "voxels beside what"
-"""Of the warning."""
