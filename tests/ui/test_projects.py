@@ -8,20 +8,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
+import zarr
+from napari.layers import Layer
 from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_unet.app import library
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.io import read_labels, read_provenance
+from napari_unet.core.io.ngff import describe_labels
 from napari_unet.core.store.autosave_lock import LOCK_FILE
 from napari_unet.core.store.project import IMAGES, LOG_FILE, MODELS, PROJECT_FILE
 from napari_unet.core.store.spec import WEIGHTS_FILE
 from napari_unet.ui import layers
 from napari_unet.ui.main_widget import UNetWidget
+from napari_unet.ui.readers import open_zarr, read_layers, with_source
+from napari_unet.ui.workspace import Reading
 from tests.ui.conftest import LIMIT_MS, MODEL, press, squares
 
 if TYPE_CHECKING:
@@ -212,6 +218,46 @@ def test_image_when_it_came_from_no_file_then_the_project_holds_it(
     again = windows()
     again.projects.open(tmp_path / "project" / PROJECT_FILE, Answers())
     np.testing.assert_array_equal(again.workspace.image().data, squares())
+    np.testing.assert_array_equal(layers.labels_array(again.results.need().labels), labels)
+
+
+@pytest.mark.parametrize("kind", ["zarr", "nii.gz", "series"])
+def test_image_when_it_is_of_another_format_then_it_is_opened_as_it_was(
+    viewer: Viewer,
+    blobs: str,
+    dock: UNetWidget,
+    qtbot: QtBot,
+    tmp_path: Path,
+    windows: Callable[[], UNetWidget],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    data = squares((3, 40, 60))
+    if kind == "zarr":
+        path = tmp_path / "cells.zarr"
+        group = zarr.open_group(path, mode="w", zarr_format=2)
+        group.create_array("0", data=data, chunks=(1, 32, 32))
+        group.attrs["multiscales"] = describe_labels("cells", "ZYX", (2.0, 0.5, 0.5), 1)["multiscales"]
+        monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(path))
+        open_zarr()
+    elif kind == "nii.gz":
+        path = tmp_path / "cells.nii.gz"
+        nib.save(nib.Nifti1Image(data.T, np.diag([1.0, 1.0, 3.0, 1.0])), path)
+        with with_source(str(path)):
+            viewer.add_layer(Layer.create(*read_layers(str(path))[0]))
+    else:
+        tifffile.imwrite(tmp_path / "cells.tif", data, photometric="minisblack")
+        viewer.open(str(tmp_path / "cells.tif"))
+        dock.workspace.read_as(Reading("TYX", (0.5, 0.5), is_chosen=True))
+    press(dock, qtbot)
+    image, labels = dock.workspace.image(), layers.labels_array(dock.results.need().labels).copy()
+    dock.projects.save(tmp_path / "project")
+    dock.shut_down()
+    again = windows()
+    again.projects.open(tmp_path / "project", Answers())
+    now = again.workspace.image()
+    assert (now.axes, now.voxel_size, now.source) == (image.axes, image.voxel_size, image.source)
+    np.testing.assert_array_equal(np.asarray(now.data), np.asarray(image.data))
     np.testing.assert_array_equal(layers.labels_array(again.results.need().labels), labels)
 
 

@@ -174,6 +174,18 @@ def test_open_zarr_when_a_folder_is_chosen_then_its_layers_are_added(
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "a.zarr") if chosen else "")
     open_zarr()
     assert [layer.name for layer in viewer.layers] == ["a"] * chosen
+    assert [layer.source.path for layer in viewer.layers] == [str(tmp_path / "a.zarr")] * chosen
+
+
+def test_open_zarr_when_labels_are_chosen_then_they_can_be_painted(
+    tmp_path: Path, make_napari_viewer: Callable[[], Viewer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.eye(9, dtype=np.int32)
+    write_labels(tmp_path / "cells.zarr", labels, Image(np.zeros((9, 9)), "YX"))
+    viewer = make_napari_viewer()
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "cells.zarr"))
+    open_zarr()
+    np.testing.assert_array_equal(viewer.layers[0].data, labels)
 
 
 @pytest.mark.parametrize("make", [nuclei_2d, nuclei_3d, mri_classes])
