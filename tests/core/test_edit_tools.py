@@ -173,7 +173,7 @@ def test_draw_when_an_outline_is_rough_then_it_is_fitted_to_the_map_and_leaves_t
     labels = np.where(truth == 2, 2, 0).astype(np.int32)
     rough = [(18, 29), (18, 52), (43, 50), (40, 27)]
     drawn = do("draw", labels, [], outline=rough)
-    fitted = do("draw", labels, [], outline=rough, edges=edges)
+    fitted = do("draw", labels, [], outline=rough, edges=edges, fit=True)
     assert iou(fitted == 3, truth == 1) > max(0.93, iou(drawn == 3, truth == 1))
     np.testing.assert_array_equal(fitted == 2, labels == 2)
 
@@ -185,16 +185,9 @@ def test_draw_when_a_stroke_lies_inside_then_the_object_around_it_is_found():
     assert iou(found > 0, truth > 0) > 0.9
 
 
-def test_draw_when_it_is_in_one_plane_of_a_stack_then_only_that_plane_changes():
-    stack = np.zeros((5, 40, 40), np.int32)
-    drawn = do("draw", stack, [], outline=[(2, 10, 10), (2, 10, 30), (2, 30, 30), (2, 30, 10)], new_id=8)
-    assert (drawn[2, 10:31, 10:31] == 8).all()
-    assert not drawn[[0, 1, 3, 4]].any()
-
-
-def test_draw_when_another_object_is_below_then_it_says_so():
+def test_draw_when_it_cannot_be_then_it_says_so():
     with pytest.raises(UserError, match="other objects"):
-        do("draw", np.ones((20, 20), np.int32), [], outline=[(5, 5), (5, 9), (9, 9)])
+        do("draw", np.ones((20, 20), np.int32), [], stroke=[(5, 5), (5, 9)])
     with pytest.raises(UserError, match="Nothing is drawn"):
         do("draw", np.ones((20, 20), np.int32), [])
     with pytest.raises(UserError, match="outside"):

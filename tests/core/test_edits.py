@@ -59,12 +59,12 @@ def test_any_edit_when_applied_and_inverted_then_labels_are_as_before(labels, to
 @given(any_labels, any_tool, any_selection)
 @settings(deadline=None, max_examples=200)
 def test_any_edit_when_applied_then_other_objects_are_untouched(labels, tool, selection):
-    acts_on_all = tool == "renumber" or (EDITS[tool].needs == "any" and not selection)
+    acts_on_all = tool in ("renumber", "draw") or (EDITS[tool].needs == "any" and not selection)
     edit = edit_or_none(tool, labels, selection)
     if edit is None or acts_on_all:
         return
     corrected = apply_edit(labels, edit)
-    chosen = np.isin(labels, selection) & (tool != "draw")
+    chosen = np.isin(labels, selection)
     others = (labels > 0) & ~chosen
     np.testing.assert_array_equal(corrected[others], labels[others])
     assert not np.isin(corrected[~others & (corrected != labels)], labels[others]).any()

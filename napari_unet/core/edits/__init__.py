@@ -26,7 +26,7 @@ EDITS: dict[str, Tool] = {
     "merge": Tool(merge, "Merge", "G", no_classes="It would make one class of several: paint or fill instead."),
     "split": Tool(split, "Split", "S", no_classes=_ONE_CLASS),
     "delete": Tool(delete, "Delete", "D"),
-    "draw": Tool(draw, "Draw new", "O", needs="none"),
+    "draw": Tool(draw, "Draw", "O", needs="none"),
     "fill_holes": Tool(fill_holes, "Fill holes", "H"),
     "smooth": Tool(smooth, "Smooth", "Shift-S"),
     "grow": Tool(grow, "Grow", "W"),

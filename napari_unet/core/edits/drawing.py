@@ -44,8 +44,8 @@ def draw_line(line: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.b
 
 
 def draw_outline(outline: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Mark the pixels inside an outline in 2D, and those on it."""
-    drawn = draw_line(np.concatenate([outline, outline[:1]]), shape)
+    """Mark the pixels whose centres lie inside an outline in 2D; those on it where it has no inside."""
+    drawn = np.zeros(shape, dtype=bool)
     rows, columns = skimage.draw.polygon(outline[:, 0], outline[:, 1], shape=shape)  # type: ignore[no-untyped-call] # as above
     drawn[rows, columns] = True
-    return drawn
+    return drawn if drawn.any() else draw_line(np.concatenate([outline, outline[:1]]), shape)

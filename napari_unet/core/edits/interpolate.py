@@ -63,7 +63,7 @@ def interpolate(
         part = np.moveaxis(box, axis, 0)
         drawn = np.flatnonzero((part == one).any(axis=(1, 2)))
         for low, high in pairwise(drawn.tolist()):
-            for step, shape in enumerate(between(part[low] == one, part[high] == one, high - low, sampling), 1):
+            for step, shape in enumerate(_between(part[low] == one, part[high] == one, high - low, sampling), 1):
                 part[low + step][shape & (part[low + step] == 0)] = one
 
     refusal = UserError(
@@ -72,24 +72,31 @@ def interpolate(
     return change_each(labels, selection, _interpolate, refusal, places=places)
 
 
-def between(
+def _between(
     first: NDArray[np.bool_], last: NDArray[np.bool_], n: int, sampling: Sequence[float] | None
 ) -> list[NDArray[np.bool_]]:
     """Give the shapes of the n - 1 slices between two."""
+    return [depth > 0 for depth in blend(first, last, n, sampling)]
+
+
+def blend(
+    first: NDArray[np.bool_], last: NDArray[np.bool_], n: int, sampling: Sequence[float] | None
+) -> list[NDArray[np.float64]]:
+    """Give the distance to the boundary, positive inside, in the n - 1 slices between two shapes."""
     start, stop = (np.array(scipy.ndimage.center_of_mass(mask)) for mask in (first, last))
     room = [(1 + ceil(length),) * 2 for length in np.abs(stop - start)]  # for the way, and for a boundary of the box
-    one, other = (signed_distance(np.pad(mask, room), sampling) for mask in (first, last))
+    one, other = (_signed_distance(np.pad(mask, room), sampling) for mask in (first, last))
     inner = tuple(slice(low, -high) for low, high in room)
-    shapes = []
+    depths = []
     for step in range(1, n):
         share = step / n
         middle = (1 - share) * start + share * stop
-        blend = (1 - share) * _moved(one, middle - start) + share * _moved(other, middle - stop)
-        shapes.append(blend[inner] > 0)
-    return shapes
+        depth = (1 - share) * _moved(one, middle - start) + share * _moved(other, middle - stop)
+        depths.append(depth[inner])
+    return depths
 
 
-def signed_distance(mask: NDArray[np.bool_], sampling: Sequence[float] | None) -> NDArray[np.float64]:
+def _signed_distance(mask: NDArray[np.bool_], sampling: Sequence[float] | None) -> NDArray[np.float64]:
     """Give the distance to the boundary, positive inside."""
     edt = scipy.ndimage.distance_transform_edt
     signed: NDArray[np.float64] = edt(mask, sampling) - edt(~mask, sampling)

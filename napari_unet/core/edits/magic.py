@@ -111,7 +111,8 @@ def magic(
         except CutOff as cut:
             if cut.is_endless and scene.labels.size > MOST_VOXELS:
                 raise UserError(
-                    "The network saw no boundary around that place.", "Add minus strokes there, or use Draw new."
+                    "The network saw no boundary around that place.",
+                    "Add minus strokes there, or outline it with Draw.",
                 ) from None
             for side in cut.sides:
                 margins[side] *= 2
@@ -123,7 +124,7 @@ def no_output() -> UserError:
     """Say what to do where no network has made the labels, or its output is not kept."""
     return UserError(
         "There is no network output for these labels.",
-        "Segment the image in this session first; for labels of another kind use Split, Merge, Grow or Draw new.",
+        "Segment the image in this session first; for labels of another kind use Split, Merge, Grow or Draw.",
     )
 
 

@@ -110,5 +110,7 @@ def _level_beside(values: NDArray[np.float32]) -> float:
 def _level_of_new(clicked: float, top: float) -> float:
     """Give the probability down to which a new object reaches: half of its highest, and as low as the voxel clicked."""
     if top < FAINT:
-        raise UserError("The network saw nothing at that place.", "Draw the object: Draw new, or napari's brush.")
+        raise UserError(
+            "The network saw nothing at that place.", "Outline it with Draw, or paint it with napari's brush."
+        )
     return min(clicked, 0.5 * top)
