@@ -77,6 +77,7 @@ class CorrectTab(QWidget):
         results.changed.connect(self._on_changed)
         results.opened.connect(self._on_opened)
         session.history.changed.connect(self._on_history)
+        session.jobs.changed.connect(self._on_history)
         self.refresh()
 
     def _lay_out(self) -> None:
@@ -129,7 +130,7 @@ class CorrectTab(QWidget):
     def _on_history(self) -> None:
         history = self._session.history
         for name, can, what in (
-            ("undo", history.can_undo, history.undo_name),
+            ("undo", history.can_undo or self.corrector.whole.is_busy, history.undo_name),
             ("redo", history.can_redo, history.redo_name),
         ):
             self.buttons[name].setEnabled(can)

@@ -119,11 +119,10 @@ class Corrector:
         frame = frame_of(self._viewer, link, tool.span, in_slice=in_slice)
         filled = self._filled(tool, link, frame)
         chosen = self._chosen(name, link, frame, ids, at_pointer=at_pointer)
-        parameters = {**(parameters or {}), **filled}
         if tool.is_whole:
-            self.whole.use(link, name, frame, chosen, parameters)
+            self.whole.use(link, name, frame, chosen, lambda: {**(parameters or {}), **self._filled(tool, link, frame)})
         else:
-            edit = tool(frame.labels, chosen, **parameters)
+            edit = tool(frame.labels, chosen, **{**(parameters or {}), **filled})
             self._results.write(link, edit.at(*frame.key), tool.title)
         self.drawings.clear(DRAWING, SEEDS)
         if name == "copy_on" and frame.axis is not None:  # the next copy starts there

@@ -36,7 +36,9 @@ def replay(layer: Labels, *, redo: bool = False) -> Changes:
     """Let napari undo (or redo) the last step of a layer, and say what that changed."""
     call = layer.redo if redo else layer.undo
     steps = getattr(layer, "_redo_history" if redo else "_undo_history", None)  # napari has no public way to it (0.9)
-    places = None if not steps else [_where(layer, atom) for atom in steps[-1]]
+    if steps is not None and not steps:
+        return []
+    places = None if steps is None else [_where(layer, atom) for atom in steps[-1]]
     if not places or is_lazy(layer.data) or any(where is None for where in places):
         call()
         return None

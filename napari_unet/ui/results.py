@@ -293,14 +293,14 @@ class Results(QObject):
         """Make one undo step of all that is written and stated inside."""
         before, self._step_name = self._step_name, name
         try:
-            with self._session.history.group(name, key):
+            with self._session.history.group(name, key), self._writing():
                 yield
         finally:
             self._step_name = before
 
     def write_whole(self, link: Link, where: tuple[NDArray[np.intp], ...], before: Any, after: Any, name: str) -> None:
         """Write what was worked out beside the window as one undo step."""
-        with self.step(name, link.key), self._writing():
+        with self.step(name, link.key):
             layers.write_whole(link.labels, where, before, after)
 
     def _on_paint(self, key: str, changes: following.Changes) -> None:

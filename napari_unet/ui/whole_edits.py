@@ -18,7 +18,6 @@ from napari_unet.ui import counting, layers, messages
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from napari_unet.app.jobs import Failure
     from napari_unet.app.session import Session
     from napari_unet.ui.counting import Counting
     from napari_unet.ui.frame import Frame
@@ -57,8 +56,23 @@ class WholeEdits:
         self._session.jobs.supersede(job.topic)
         return True
 
-    def use(self, link: Link, name: str, frame: Frame, ids: Sequence[int], parameters: Mapping[str, Any]) -> None:
+    def use(
+        self, link: Link, name: str, frame: Frame, ids: Sequence[int], parameters: Callable[[], Mapping[str, Any]]
+    ) -> None:
         """Use a tool: one undo step, at once or as soon as it is worked out.
+
+        Parameters
+        ----------
+        link : Link
+            The labels.
+        name : str
+            A key of `EDITS`.
+        frame : Frame
+            The part of the labels that the tool gets.
+        ids : sequence of int
+            The objects that are meant.
+        parameters : callable
+            Gives what the tool's function takes; asked once more when it has to begin again.
 
         Raises
         ------
@@ -69,14 +83,15 @@ class WholeEdits:
             raise UserError("The tool before is still at work.", "Wait a moment, or press Ctrl+Z to give it up.")
         whole, result = layers.labels_array(link.labels), self._session.result(link.key)
         tool = EDITS[name]
-        request = WholeRequest(tool, frame.labels, ids, parameters, whole, result, frame.key, name in NAMING)
+        request = WholeRequest(tool, frame.labels, ids, parameters(), whole, result, frame.key, name in NAMING)
         if whole.size <= counting.AT_ONCE:
             self._write(link, request, work_out(request, silent, bool))
             return
         job: Job[WholeEdit] = Job(tool.title, _topic(link), exclusive=False)
         again = partial(self.use, link, name, frame, ids, parameters)
         done = partial(self._on_done, link, request, (self._counting.revision(link.key), link.labels.data), again)
-        self._job = self._session.jobs.start(work_out, request, job, on_done=done, on_failed=_tell)
+        self._job = job
+        self._session.jobs.start(work_out, request, job, on_done=done)  # the job panel tells what the tool refuses
 
     def _on_done(
         self, link: Link, request: WholeRequest, at: tuple[int, Any], again: Callable[[], None], found: WholeEdit
@@ -99,10 +114,6 @@ class WholeEdits:
             if found.result is not request.result:
                 self._session.rename(link.key, found.result)
             self._results.write_whole(link, found.where, found.before, found.after, request.tool.title)
-
-
-def _tell(failure: Failure) -> None:
-    messages.show_error(failure.message, failure.hint)
 
 
 def _topic(link: Link) -> str:
