@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidge
 from napari_unet.core.edits import EDITS
 from napari_unet.ui import messages, shortcuts, view
 from napari_unet.ui.corrector import Corrector
+from napari_unet.ui.draw_mode import DrawMode
 from napari_unet.ui.forms import push_button
 from napari_unet.ui.magic import MagicKey
 from napari_unet.ui.review import Review
@@ -19,12 +20,17 @@ from napari_unet.ui.tool_box import ROWS, ToolBox, in_rows
 from napari_unet.ui.workspace import labels_layers
 
 if TYPE_CHECKING:
-    from napari.layers import Layer
+    import numpy as np
+    from napari.layers import Labels, Layer
+    from numpy.typing import NDArray
     from qtpy.QtGui import QShowEvent
 
     from napari_unet.app.session import Session
     from napari_unet.ui.results import Link, Results
     from napari_unet.ui.workspace import Workspace
+
+HAND_TOOLS = ("draw", "split")
+"""What an outline and an open line do in the Draw mode."""
 
 HOW = "Paint with napari's own brush; the tools change the selected objects. Each step is one Ctrl+Z."
 
@@ -46,6 +52,12 @@ class CorrectTab(QWidget):
         self.corrector = Corrector(workspace, results, session, counting)
         pen = self.corrector.pen
         self.magic = MagicKey(pen, partial(self._told, self.corrector.take_pen), partial(self._use, "magic"))
+        self.drawing = DrawMode(
+            workspace.viewer,
+            self.corrector.outline_pen,
+            self._take_outline_pen,
+            *(self._by_hand(n) for n in HAND_TOOLS),
+        )
         self._is_picking_silently = False
         self._ends: list[Callable[[], None]] = []
         self.counts, self.table = self.review.counts, self.review.table
@@ -87,7 +99,9 @@ class CorrectTab(QWidget):
         how.setToolTip("napari's brush, eraser, fill and polygon are in the layer controls on the left.")
         self.buttons["pick"].setCheckable(True)
         self.buttons["magic"].setCheckable(True)  # it is down while strokes are drawn
-        self.magic.on_change = self.buttons["magic"].setChecked
+        self.magic.on_change = self._on_magic
+        self.buttons["draw"].setCheckable(True)  # it is down while outlines are drawn
+        self.drawing.on_change = self.buttons["draw"].setChecked
         layout = QVBoxLayout(self)
         layout.addWidget(self.review, 1)
         layout.addLayout(review)
@@ -144,6 +158,7 @@ class CorrectTab(QWidget):
         """Leave the labels layers alone: the dock is closed, they stay."""
         self.review.colours.end()
         self.corrector.pen.stop()
+        self.drawing.stop()
         while self._ends:
             self._ends.pop()()
 
@@ -177,6 +192,8 @@ class CorrectTab(QWidget):
         """
         if name == "magic":
             self.magic.toggle()
+        elif name == "draw" and (self.drawing.is_on or not self.corrector.drawings.has_any()):
+            self.drawing.toggle()
         else:
             self._use(name, at_pointer=at_pointer)
 
@@ -190,13 +207,31 @@ class CorrectTab(QWidget):
                 at_pointer=at_pointer,
             )
 
+    def _take_outline_pen(self) -> Labels | None:
+        with messages.told():
+            return self.corrector.take_outline_pen()
+        return None
+
+    def _by_hand(self, name: str) -> Callable[[NDArray[np.float64]], None]:
+        """Give what uses a tool on what is drawn by hand."""
+
+        def use(drawn: NDArray[np.float64]) -> None:
+            with messages.told():
+                self.corrector.use(name, [], self.tools.parameters(name), in_slice=self.tools.is_in_slice, drawn=drawn)
+
+        return use
+
+    def _on_magic(self, is_on: bool) -> None:
+        self.buttons["magic"].setChecked(is_on)
+        self.drawing.rest(is_on)
+
     @staticmethod
     def _told(call: Callable[[], object]) -> None:
         with messages.told():
             call()
 
     def _on_clicked(self, label: int) -> None:
-        if self.buttons["pick"].isChecked() and label > 0 and not self.corrector.pen.is_on:
+        if self.buttons["pick"].isChecked() and label > 0 and not (self.corrector.pen.is_on or self.drawing.is_on):
             self._is_picking_silently = True  # the picture must not jump while the user clicks in it
             try:
                 self.table.toggle(label)
@@ -237,6 +272,7 @@ class CorrectTab(QWidget):
             link.labels.mode = "pan_zoom"
 
     def _on_undo(self) -> None:
+        self.corrector.forget_outlines()
         if not self.corrector.whole.give_up():  # what is not written yet is the last step
             self._session.history.undo()
 

@@ -14,12 +14,13 @@ from napari_unet.core.edits.magic import no_output
 from napari_unet.ui import layers, view
 from napari_unet.ui.drawings import DRAWING, REGIONS, SEEDS, Drawings, enclosed, under_line
 from napari_unet.ui.frame import Frame, frame_of
-from napari_unet.ui.magic import MagicPen
+from napari_unet.ui.magic import LEFT, MagicPen
 from napari_unet.ui.whole_edits import WholeEdits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from napari.layers import Labels
     from numpy.typing import NDArray
 
     from napari_unet.app.requests import KeptOutput
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from napari_unet.ui.workspace import Workspace
 
 Box = tuple[slice, ...]
+
+MOST_OUTLINES = 20
+"""Drawn by hand and kept, so that the next one of the same object goes on from them."""
 
 
 class Corrector:
@@ -48,6 +52,8 @@ class Corrector:
         self._viewer, self._results, self._session = workspace.viewer, results, session
         self._counting = counting
         self.drawings, self.pen = Drawings(workspace.viewer), MagicPen(workspace.viewer)
+        self.outline_pen = MagicPen(workspace.viewer, (LEFT,), zooms=True)
+        self._outlines: list[NDArray[np.float64]] = []
         self.whole = WholeEdits(results, session, counting)
 
     # ------------------------------------------------------------ what is said about objects
@@ -97,6 +103,7 @@ class Corrector:
         *,
         in_slice: bool = False,
         at_pointer: bool = False,
+        drawn: NDArray[np.float64] | None = None,
     ) -> None:
         """Use a correction tool: one undo step.
 
@@ -112,19 +119,28 @@ class Corrector:
             Change the shown slice only, where the labels are a stack.
         at_pointer : bool
             Without a selection, take the object under the mouse pointer.
+        drawn : (N, axes of the labels layer) float, voxels, optional
+            An outline or line drawn by hand, instead of what is on the layers for drawing.
         """
         link, tool = self._results.need(), EDITS[name]
         if link.classes and tool.no_classes:
             raise UserError(f"These labels are classes, not single objects: no '{tool.title}'.", tool.no_classes)
         frame = frame_of(self._viewer, link, tool.span, in_slice=in_slice)
         filled = self._filled(tool, link, frame)
-        chosen = self._chosen(name, link, frame, ids, at_pointer=at_pointer)
+        if drawn is not None:
+            channel = layers.channel_axis(link.labels)
+            drawn = drawn if channel is None else np.delete(drawn, channel, axis=1)
+            filled["outline" if name == "draw" else "line"] = frame.flat(drawn)
+        chosen = self._chosen(name, link, frame, ids, drawn, at_pointer=at_pointer)
         if tool.is_whole:
             self.whole.use(link, name, frame, chosen, lambda: {**(parameters or {}), **self._filled(tool, link, frame)})
         else:
             edit = tool(frame.labels, chosen, **{**(parameters or {}), **filled})
             self._results.write(link, edit.at(*frame.key), tool.title)
-        self.drawings.clear(DRAWING, SEEDS)
+        if drawn is None:
+            self.drawings.clear(DRAWING, SEEDS)
+        elif name == "draw":
+            self._outlines = [*self._outlines[1 - MOST_OUTLINES :], drawn]
         if name == "copy_on" and frame.axis is not None:  # the next copy starts there
             view.step_to(self._viewer, link.labels, frame.layer_axis, edit.box[frame.axis].start)
 
@@ -141,6 +157,8 @@ class Corrector:
             "outline": lambda: found.outline(link.labels, frame),
             "stroke": lambda: None if found.outline(link.labels, frame) is not None else found.line(link.labels, frame),
             "edges": lambda: self._edges(link, frame),
+            "earlier": lambda: self._earlier(frame),
+            "spared": lambda: self._session.result(link.key).corrections.accepted,
             "maps": lambda: None if (kept := self._kept(link)) is None else KeptMaps(kept, frame.key),
             "basins": lambda: basins,
             "is_semantic": lambda: bool(link.classes),
@@ -165,11 +183,28 @@ class Corrector:
             return None
         return EdgeMap(kept, frame.key, int(link.labels.selected_label) if link.classes else 0)
 
-    def _chosen(self, name: str, link: Link, frame: Frame, ids: Sequence[int], *, at_pointer: bool) -> list[int]:
+    def _earlier(self, frame: Frame) -> list[NDArray[np.float64]]:
+        """Give the outlines drawn before in this time point."""
+        fixed = [(axis, at) for axis, at in enumerate(frame.key) if at is not None]
+        here = [one for one in self._outlines if all((np.rint(one[:, axis]) == at).all() for axis, at in fixed)]
+        return [frame.flat(one) for one in here]
+
+    def _chosen(
+        self,
+        name: str,
+        link: Link,
+        frame: Frame,
+        ids: Sequence[int],
+        drawn: NDArray[np.float64] | None,
+        *,
+        at_pointer: bool,
+    ) -> list[int]:
         """Give the objects that are meant: those drawn around or through, else the selected, else at the pointer."""
         tool = EDITS[name]
         if tool.needs == "none":
             return []
+        if name == "split" and drawn is not None:
+            return under_line(frame.labels, frame.flat(drawn))[:1]
         line = self.drawings.line(link.labels, frame)
         if name == "split":
             return list(ids) if line is None or len(ids) == 1 else under_line(frame.labels, line)[:1]
@@ -184,6 +219,16 @@ class Corrector:
         return list(ids)
 
     # ------------------------------------------------------------ drawing and looking
+
+    def take_outline_pen(self) -> Labels | None:
+        """Let the user outline objects, until `outline_pen.stop`; gives the labels that are outlined."""
+        link = self._results.need()
+        self.outline_pen.start(link.labels)
+        return link.labels
+
+    def forget_outlines(self) -> None:
+        """Go on from no outline: what was drawn has been taken back."""
+        self._outlines = []
 
     def take_pen(self) -> None:
         """Let the user draw strokes for magic correction, until `pen.stop`."""

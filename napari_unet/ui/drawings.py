@@ -57,6 +57,11 @@ class Drawings:
         """Give the outline drawn last, of any closed kind; None without one."""
         return self._last(labels, frame, ("polygon", "rectangle", "ellipse"))
 
+    def has_any(self) -> bool:
+        """Tell whether a line or an outline is drawn."""
+        shapes = view.named(self._viewer, DRAWING)
+        return shapes is not None and len(shapes.data) > 0
+
     def seeds(self, labels: Labels, frame: Frame) -> Points | None:
         """Give the points that were placed; None without any."""
         layer = view.named(self._viewer, SEEDS)

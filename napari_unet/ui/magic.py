@@ -52,10 +52,16 @@ class MagicPen:
     ----------
     viewer : napari Viewer
         What is drawn in.
+    buttons : tuple of int
+        Those that draw.
+    zooms : bool
+        The wheel zooms meanwhile.
     """
 
-    def __init__(self, viewer: Viewer) -> None:
-        self._viewer = viewer
+    def __init__(self, viewer: Viewer, buttons: tuple[int, ...] = (LEFT, RIGHT), *, zooms: bool = False) -> None:
+        self._viewer, self._buttons, self._zooms = viewer, buttons, zooms
+        self.on_stroke: Callable[[Drawn], None] = lambda stroke: None
+        """Gets each stroke when the button is released."""
         self._labels: Labels | None = None
         self._mode = ""
         self._strokes: list[Drawn] = []
@@ -86,7 +92,7 @@ class MagicPen:
         self._viewer.layers.selection.active = labels
         self._labels, self._mode = labels, str(labels.mode)
         labels.mode = "pan_zoom"  # the brush rests
-        labels.mouse_pan = labels.mouse_zoom = False
+        labels.mouse_pan, labels.mouse_zoom = False, self._zooms
         self._viewer.mouse_drag_callbacks.append(self._on_drag)
         canvas = view.canvas_of(self._viewer)
         self._overlay = None if canvas is None else StrokeOverlay(canvas)
@@ -103,11 +109,16 @@ class MagicPen:
 
     def clear(self) -> None:
         """Take away what was drawn."""
-        self._strokes.clear()
+        self.wipe()
         if self._overlay is not None:
             self._overlay.hide()
             self._overlay.deleteLater()
             self._overlay = None
+
+    def wipe(self) -> None:
+        """Take away what was drawn, and go on."""
+        self._strokes.clear()
+        self._show()
 
     def strokes(self, labels: Labels, frame: Frame, *, is_plus: bool) -> list[NDArray[np.float64]]:
         """Give the strokes of one kind, in voxels of a frame of the labels.
@@ -130,7 +141,7 @@ class MagicPen:
 
     def _on_drag(self, viewer: Viewer, event: Any) -> Iterator[None]:
         labels = self._labels
-        if labels is None or event.button not in (LEFT, RIGHT):
+        if labels is None or event.button not in self._buttons:
             return
         is_plus = event.button == LEFT and not any(key in event.modifiers for key in ("Shift", "Alt"))
         stroke, begun, is_click = Drawn(is_plus), np.array(event.pos, dtype=float), True
@@ -144,6 +155,7 @@ class MagicPen:
             is_click = False
             self._take(stroke, labels, event)
             yield
+        self.on_stroke(stroke)
 
     def _take(self, stroke: Drawn, labels: Labels, event: Any) -> None:
         stroke.points.append(view.voxel_at(self._viewer, labels, event.position))

@@ -38,6 +38,9 @@ class StrokeOverlay(QWidget):
     def show_lines(self, lines: list[Line]) -> None:
         """Draw these and no others."""
         self.lines = lines
+        canvas = self.parentWidget()
+        if canvas is not None:  # the window may have another size by now
+            self.setGeometry(canvas.rect())
         self.update()
 
     def paintEvent(self, event: QPaintEvent | None) -> None:

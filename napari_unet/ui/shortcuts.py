@@ -38,6 +38,12 @@ HELD = {
 """What to do with keys that are held in the picture."""
 
 
+TURNED_ON = {
+    "draw": "press it, outline one object after the other, or draw a line through one to cut it, and press it again.",
+}
+"""What to do with keys that switch a way of drawing on and off."""
+
+
 def bind(layer: Layer, actions: Mapping[str, Callable[[], object]]) -> None:
     """Bind the keys on one of our layers.
 
@@ -87,4 +93,5 @@ def with_key(tooltip: str, name: str) -> str:
     """Add a tool's key to its tooltip."""
     if name in HELD:
         return f"{tooltip}\nKey in the picture: {qt_name(name)}; {HELD[name]}"
-    return f"{tooltip}\nKey in the picture and in this tab: {qt_name(name)}"
+    how = f"; {TURNED_ON[name]}" if name in TURNED_ON else ""
+    return f"{tooltip}\nKey in the picture and in this tab: {qt_name(name)}{how}"

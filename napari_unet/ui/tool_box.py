@@ -33,8 +33,8 @@ ROWS = (
     ),
     (
         ("pick", "Pick", "While it is down, clicks on objects select them, one by one (in pan/zoom mode)."),
-        ("cut", "Line", "Draw a line: along a cut for Split, along a new object for Draw new, else through objects."),
-        ("outline", "Outline", "Draw an outline: around objects for any tool, or of a new one for Draw new."),
+        ("cut", "Line", "Draw a line: along a cut for Split, along a new object for Draw, else through objects."),
+        ("outline", "Outline", "Draw an outline: around objects for any tool, or of one for Draw."),
         ("seeds", "Seeds", "Place a point in each part of an object, then press Split."),
     ),
     (
