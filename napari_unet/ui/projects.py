@@ -119,15 +119,18 @@ class Projects(QObject):
             raise
         self.project = project
         self.changed.emit()
+        remember_project(project.root)
+        status = self._autosaving.saver.status
+        if status.kind in ("failed", "held"):
+            raise UserError(f"The labels are not saved in the project yet: {status.message}", status.hint)
+        if not is_safe:  # the writer's thread is at it
+            messages.show_info("The project is still being written.", "The line at the bottom says when it is saved.")
+            return
         try:
             project.finish()
         except (OSError, UserError) as error:
             message, hint = describe_error(error)
             raise UserError(f"Not all of the project is saved: {message}", f"{hint} It is tried again.") from error
-        if not is_safe:
-            status = self._autosaving.saver.status
-            raise UserError(f"The labels are not saved in the project yet: {status.message}", status.hint)
-        remember_project(project.root)
 
     def _add(self, project: Project, link: Link) -> None:
         owner = next((one for one in self._workspace.viewer.layers if one.unique_id == link.image_id), None)
@@ -200,6 +203,7 @@ class Projects(QObject):
             self._autosaving.saver.move(place, WAIT_S)
         except UserError:
             project.close()
+            self.changed.emit()
             raise
         self.project = project
         self.changed.emit()

@@ -22,6 +22,7 @@ from napari_unet.app.autosave import LONGEST_S, RETRY_S, SETTLE_S, Autosaver
 from napari_unet.app.autosave_draft import Draft, load, take_draft
 from napari_unet.app.history import CallStep
 from napari_unet.app.jobs import InlineRunner
+from napari_unet.app.project import new_project, open_project
 from napari_unet.app.renaming import renamed
 from napari_unet.app.requests import KeptOutput, SegmentResult
 from napari_unet.app.session import Session
@@ -99,6 +100,7 @@ class Life(RuleBasedStateMachine):
         self.root = Path(mkdtemp())
         self.now = 1000.0
         self.keys = count()
+        self.folder: Path | None = None  # of the project
         self.taken: tuple[np.ndarray, Result] | None = None
         self.safe: tuple[np.ndarray, Result] | None = None
         self.begin()
@@ -112,9 +114,16 @@ class Life(RuleBasedStateMachine):
         """Open the image, and restore what was saved."""
         self.key = str(next(self.keys))
         self.session = Session(InlineRunner())
-        self.saver = Autosaver(self.root, clock=lambda: self.now, run=lambda call: call())
+        self.saver = Autosaver(self.root / "own", clock=lambda: self.now, run=lambda call: call())
         self.saver.saved.connect(self.on_saved)
-        found = self.saver.found(ID)
+        if self.folder is None:
+            found = self.saver.found(ID)
+        else:
+            project = open_project(self.folder)
+            (ref,) = project.images
+            found = project.saved(ref)
+            project.bind(ref, ID)
+            self.saver.move(project, 60)
         assert len(found) == 1 or (not found and self.safe is None)
         self.labels, slot = first_labels(), None
         self.session.open_result(self.key, IMAGE, self.labels)
@@ -219,10 +228,19 @@ class Life(RuleBasedStateMachine):
         for lock in self.root.rglob(LOCK_FILE):
             lock.unlink()
         if self.safe is not None and torn:
-            (slot,) = (path for path in self.root.glob("*/*") if generations(path))
+            (slot,) = {path.parent for path in (self.folder or self.root / "own").rglob("*.journal")}
             with generations(slot)[0].open("ab") as file:
                 file.write((MAGIC + bytes(20))[:torn])
         self.begin()
+
+    @rule()
+    def save_as_a_project(self):
+        self.folder = self.root / f"project {next(self.keys)}"
+        project = new_project(self.folder)
+        project.add(IMAGE, ID, "ZYX", None, "")
+        project.finish()
+        assert self.saver.move(project, 60)
+        assert not list((self.root / "own").rglob("*.journal"))
 
     @rule()
     def close(self):

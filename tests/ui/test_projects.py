@@ -21,6 +21,7 @@ from napari_unet.app import library
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.io import read_labels, read_provenance
 from napari_unet.core.io.ngff import describe_labels
+from napari_unet.core.store import journal_writer
 from napari_unet.core.store.autosave_lock import LOCK_FILE
 from napari_unet.core.store.project import IMAGES, LOG_FILE, MODELS, PROJECT_FILE
 from napari_unet.core.store.spec import WEIGHTS_FILE
@@ -151,6 +152,26 @@ def test_project_when_saved_then_nothing_stays_in_the_program_s_own_folder(dock:
     assert (project / MODELS / MODEL / "model.json").is_file()
     assert "project" in dock.project_bar.said.text()
     assert not dock.project_bar.said.isHidden()
+
+
+def test_project_when_the_disk_is_full_then_it_is_told_and_the_labels_stay_where_they_were(
+    segmented: UNetWidget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saver = segmented.autosaving.saver
+    assert saver.flush(SAVED_S)
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_writer, "write_atomic", full)
+        with pytest.raises(UserError, match="not saved in the project yet: The disk is full"):
+            segmented.projects.save(tmp_path / "project")
+        assert "disk is full" in segmented.autosave.text()
+    assert list(library.autosave_folder().rglob("*.journal"))
+    assert saver.flush(SAVED_S)
+    assert not list(library.autosave_folder().rglob("*.journal"))
+    assert list((tmp_path / "project").rglob("*.journal"))
 
 
 def test_second_window_when_the_project_is_open_then_it_only_looks_and_says_so(
