@@ -25,7 +25,7 @@ from napari_unet.core.store import journal_writer
 from napari_unet.core.store.autosave_lock import LOCK_FILE
 from napari_unet.core.store.project import IMAGES, LOG_FILE, MODELS, PROJECT_FILE
 from napari_unet.core.store.spec import WEIGHTS_FILE
-from napari_unet.ui import layers
+from napari_unet.ui import layers, project_menu
 from napari_unet.ui.main_widget import UNetWidget
 from napari_unet.ui.readers import open_zarr, read_layers, with_source
 from napari_unet.ui.workspace import Reading
@@ -357,6 +357,18 @@ def test_bar_when_the_window_of_the_last_project_crashed_then_it_names_it_until_
     assert not again.said.isHidden()
     again.open(project)
     assert again.said.text() == "Project 'project'"
+
+
+def test_menu_of_napari_when_used_then_the_dock_asks_for_the_folder(
+    viewer: Viewer, dock: UNetWidget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Told
+) -> None:
+    monkeypatch.setattr(type(viewer.window), "add_plugin_dock_widget", lambda *_: (None, dock))
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **__: (str(tmp_path / "one"), ""))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "one"))
+    project_menu.save_project()
+    assert (tmp_path / "one" / PROJECT_FILE).is_file()
+    project_menu.open_project()
+    assert told.errors == ["'one' is open in this window. There is nothing to open."]
 
 
 def test_export_when_pressed_then_the_file_says_who_made_the_labels(
