@@ -149,6 +149,7 @@ class Found:
         self.accepted, self.before, self.after = accepted, 0.5, 0.7 if accepted else 0.3
         self.n_held_out, self.held_out, self.history, self.stopped = 7, "regions", (), False
         self.comparison = Comparison(self.before, self.after, -0.1, 0.3, 7)
+        self.reason = "" if accepted else "The score fell"
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +180,7 @@ def faked(monkeypatch):
 def test_fine_tune_when_the_score_falls_then_no_model_is_saved_but_both_numbers_are_told(model, faked):
     training = commands.fine_tune(FineTuneRequest(model, (snapshot(),), options=TrainOptions(seed=1)), silent, never)
     assert (training.accepted, training.folder, training.before, training.after) == (False, None, 0.5, 0.3)
+    assert training.reason == "The score fell"
     assert [entry.name for entry in library.list_models() if not entry.bundled] == ["tiny"]
 
 
