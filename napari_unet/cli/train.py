@@ -157,7 +157,7 @@ def _describe(training: Training) -> list[str]:
         last = training.history[-1]
         lines.append(f"{last.step} steps in {last.seconds:.0f} s, loss {last.loss:.3f}.")
     if not math.isnan(training.before):
-        verdict = "better or equal" if training.accepted else "worse: keep the old model"
+        verdict = "better or equal" if training.accepted else f"keep the old model. {training.reason or 'It is worse'}"
         lines.append(
             f"Score on {training.n_held_out} held-out objects ({training.held_out}): "
             f"{training.before:.3f} before, {training.after:.3f} after: {verdict}."

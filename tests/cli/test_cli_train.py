@@ -220,7 +220,7 @@ def test_train_when_labels_do_not_fit_the_image_then_names_it(run: Callable, dat
     ("training", "words"),
     [
         (Training("m", None, "p", True, 0.5, 0.6, 12, "regions"), "0.500 before, 0.600 after: better or equal"),
-        (Training("m", None, "p", False, 0.5, 0.4, 12, "regions"), "worse: keep the old model"),
+        (Training("m", None, "p", False, 0.5, 0.4, 12, "regions", reason="It fell"), "keep the old model. It fell."),
         (Training("m", None, "", True, float("nan"), 0.7), "held out: 0.700"),
         (Training("m", None, "p", True, float("nan"), float("nan")), "look at the result yourself"),
     ],
