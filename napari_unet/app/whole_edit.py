@@ -62,6 +62,8 @@ class WholeEdit:
     ----------
     where : (N,) int arrays, one for each axis of all labels, ascending
         The voxels that change.
+    flat : (N,) int
+        The same, counted through all labels as they lie in memory.
     before, after : (N,) int
         Their labels: as they were when it was worked out, and as they shall be.
     result : Result
@@ -69,6 +71,7 @@ class WholeEdit:
     """
 
     where: tuple[NDArray[np.intp], ...] = field(repr=False)
+    flat: NDArray[np.intp] = field(repr=False)
     before: Labels = field(repr=False)
     after: Labels = field(repr=False)
     result: Result = field(repr=False)
@@ -96,7 +99,8 @@ def work_out(request: WholeRequest, report: Report, stop: Stop) -> WholeEdit:
         report(Progress(0, 1, request.tool.title))
         index = tuple(slice(None) if at is None else at for at in request.key)
         result = renamed(result, request.whole, _names(before, after), index)
-    return WholeEdit(where, before, after, result)
+    flat = np.ravel_multi_index(where, request.whole.shape)
+    return WholeEdit(where, flat, before, after, result)
 
 
 def _names(before: Labels, after: Labels) -> dict[int, int]:

@@ -150,7 +150,7 @@ class Corrector:
         places = self._places(link)
         known: dict[str, Callable[[], Any]] = {
             "voxel_size": lambda: frame.voxel_size,
-            "new_id": lambda: int(link.labels.selected_label) if link.classes else _highest(link, places) + 1,
+            "new_id": lambda: int(link.labels.selected_label) if link.classes else _new_id(link, tool, places),
             "places": lambda: None if places is None else places.inside(frame.key),
             "line": lambda: found.line(link.labels, frame),
             "seeds": lambda: found.seeds(link.labels, frame),
@@ -262,8 +262,10 @@ class Corrector:
             link.labels.selected_label = label
 
 
-def _highest(link: Link, places: Places | None) -> int:
-    return highest_id(link.labels.data) if places is None else places.highest
+def _new_id(link: Link, tool: Tool, places: Places | None) -> int | None:
+    if places is not None:
+        return places.highest + 1
+    return None if tool.is_whole else highest_id(link.labels.data) + 1  # one that works beside the window looks there
 
 
 def middle_of(labels: NDArray[np.integer[Any]], label: int, places: Places | None = None) -> tuple[float, ...] | None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
     from numpy.typing import NDArray
 
+    from napari_unet.app.whole_edit import WholeEdit
     from napari_unet.core.edits import LabelEdit
 
 KEY = "napari-unet"
@@ -333,28 +334,20 @@ def _with_channel(layer: Labels, where: tuple[NDArray[np.intp], ...]) -> tuple[N
     return where if channel is None else (*where[:channel], np.zeros_like(where[0]), *where[channel:])
 
 
-def write_whole(layer: Labels, where: tuple[NDArray[np.intp], ...], before: Any, after: Any) -> None:
-    """Write what was worked out beside the window as one step of the layer's own history.
-
-    Parameters
-    ----------
-    layer : napari Labels layer
-        Drawn anew as a whole where that is faster.
-    where : (N,) int arrays, one for each axis of `labels_array`, ascending
-        The voxels, each of which changes.
-    before, after : (N,) int
-        Their labels as they are, and as they shall be.
-    """
+def write_whole(layer: Labels, edit: WholeEdit) -> None:
+    """Write what was worked out beside the window as one step of the layer's own history."""
     data = layer.data
     is_plain = isinstance(data, np.ndarray) and data.flags.c_contiguous and hasattr(layer, "_save_history")
-    if len(after) <= FEW or not is_plain:
-        _write(layer, where, after)
+    if len(edit.after) <= FEW or not is_plain:
+        _write(layer, edit.where, edit.after)
         return
-    data.reshape(-1)[np.ravel_multi_index(where, labels_array(layer).shape)] = after
+    data.reshape(-1)[edit.flat] = edit.after
     # napari's own way compares and copies all of it once more, and draws what is shown voxel by voxel.
-    layer._save_history((_with_channel(layer, where), before, after))
-    layer.visible = True
-    layer.refresh()
+    layer._save_history((_with_channel(layer, edit.where), edit.before, edit.after))
+    if layer.visible:
+        layer.refresh()
+    else:
+        layer.visible = True
 
 
 def fits(layer: Labels, shape: tuple[int, ...]) -> bool:

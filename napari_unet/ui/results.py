@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from napari_unet.app.autosave_draft import Restored
     from napari_unet.app.commands import SegmentResult
     from napari_unet.app.session import Session
+    from napari_unet.app.whole_edit import WholeEdit
     from napari_unet.core.base.image import Image
     from napari_unet.core.edits import LabelEdit
     from napari_unet.ui.workspace import Workspace
@@ -298,10 +299,10 @@ class Results(QObject):
         finally:
             self._step_name = before
 
-    def write_whole(self, link: Link, where: tuple[NDArray[np.intp], ...], before: Any, after: Any, name: str) -> None:
+    def write_whole(self, link: Link, edit: WholeEdit, name: str) -> None:
         """Write what was worked out beside the window as one undo step."""
         with self.step(name, link.key):
-            layers.write_whole(link.labels, where, before, after)
+            layers.write_whole(link.labels, edit)
 
     def _on_paint(self, key: str, changes: following.Changes) -> None:
         if key in self._links:

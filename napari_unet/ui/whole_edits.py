@@ -113,7 +113,7 @@ class WholeEdits:
         with self._results.step(request.tool.title, link.key):
             if found.result is not request.result:
                 self._session.rename(link.key, found.result)
-            self._results.write_whole(link, found.where, found.before, found.after, request.tool.title)
+            self._results.write_whole(link, found, request.tool.title)
 
 
 def _topic(link: Link) -> str:
