@@ -73,6 +73,14 @@ def test_draw_when_an_object_is_too_large_or_too_small_then_it_becomes_what_is_o
         assert iou(after == 1, discs((30, 42, 17)) > 0) > 0.95
 
 
+def test_draw_when_an_object_is_outlined_again_then_nothing_is_left_of_the_first_attempt():
+    first = circle(30, 40, 3)
+    once = drawn(np.zeros(SHAPE, np.int32), first)
+    again = circle(31.6, 41.6, 4)
+    twice = drawn(once, again, earlier=[first])
+    np.testing.assert_array_equal(twice, draw_outline(again, SHAPE))
+
+
 def test_draw_when_several_pieces_are_outlined_then_they_are_one_with_the_number_of_the_largest():
     labels = discs((30, 40, 20))
     labels[labels > 0] = np.where(np.arange(100) < 35, 7, 9)[np.nonzero(labels)[1]]

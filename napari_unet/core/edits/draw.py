@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.tiles import Box, bounding_box, grow, shift
 from napari_unet.core.edits.adapt import Map, fit_to_edges
-from napari_unet.core.edits.draw_through import draw_through
+from napari_unet.core.edits.draw_through import draw_through, drawn_again
 from napari_unet.core.edits.drawing import checked_points, draw_line, draw_outline, flat_axis
 from napari_unet.core.edits.edit import LabelEdit, Labels, edit_between
 from napari_unet.core.edits.find import free_ids
@@ -65,8 +65,9 @@ def draw(
         Of the reach.
     outline, stroke : (N, labels.ndim) float, voxels, optional
         One of them. In 3D it lies in one plane; an outline is carried through the others, a stroke is not.
-    earlier : sequence of (N, 3) float, voxels
-        Outlines drawn before; those of the same object in other planes stay its boundary there.
+    earlier : sequence of (N, labels.ndim) float, voxels
+        Outlines drawn before. Nothing is left of an object that is outlined again; in a stack, its outlines in other
+        planes stay its boundary there.
     edges : Map, optional
         High inside objects, such as the network's foreground probability.
     spared : collection of int
@@ -108,12 +109,13 @@ def draw(
         before = np.asarray(labels[box])
         one = free_ids(labels, 1, new_id)[0]
         return edit_between(box, before, np.where(inside, one, before).astype(before.dtype), nothing())
-    if labels.ndim == 2:
-        return replace_by(labels, Drawn(box, inside), spared, sampling, new_id)
-    lengths = voxel_size or (1.0,) * 3
     sections = [
         _bounded(_rasterised(one, at, labels.shape, is_closed=True), at) for one, at in _planes(labels, earlier)
     ]
+    if labels.ndim == 2:
+        again = drawn_again(labels, (box, inside), sections)
+        return replace_by(labels, Drawn(box, inside, again), spared, sampling, new_id)
+    lengths = voxel_size or (1.0,) * 3
     through = draw_through(labels, (box, inside), sections, edges, lengths)
     return replace_by(labels, through, spared, lengths, new_id)
 

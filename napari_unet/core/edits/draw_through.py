@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.base.tiles import Box, grow
-from napari_unet.core.edits.carry import WIDER, carry, reach_of
+from napari_unet.core.edits.carry import TALL, WIDER, carry, reach_of, width_of
 from napari_unet.core.edits.redraw import MOST, Drawn
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 Section = tuple[Box, NDArray[np.bool_]]
 """A box that is one voxel thick, and what is inside an outline there."""
+
+
+FARTHER = 2.5
+"""Times the height of an object, as its outline says; no object goes on farther than that."""
 
 
 def draw_through(
@@ -41,8 +45,8 @@ def draw_through(
         Of a voxel's edges.
     """
     axis = next((at for at, part in enumerate(section[0]) if section[1].shape[at] == 1), 0)
-    own, group = _of_one_object(labels, section, earlier, axis)
     ordered = [lengths[axis], *np.delete(lengths, axis)]
+    own, group = _of_one_object(labels, section, earlier, axis, ordered)
     box = tuple(
         slice(min(b.start for b in parts), max(b.stop for b in parts))
         for parts in zip(*(place for place, _ in group), strict=True)
@@ -61,6 +65,14 @@ def draw_through(
     return Drawn(box, np.moveaxis(whole, 0, axis), own, outlined)
 
 
+def drawn_again(labels: Labels, section: Section, earlier: Sequence[Section]) -> int:
+    """Give the object that an outline covers by more than half and that was outlined before; 0 without one."""
+    here, share = _mostly(labels, section)
+    known = [one for one in earlier if here and share >= MOST and _mostly(labels, one)[0] == here]
+    drawn = max((np.count_nonzero(mask) for _, mask in known), default=0)
+    return here if known and np.count_nonzero(labels[section[0]][section[1]] == here) > MOST * drawn else 0
+
+
 def _placed(place: Box, mask: NDArray[np.bool_], box: Box, axis: int) -> NDArray[np.bool_]:
     """Give the inside of an outline in the plane of a box."""
     wide = np.zeros([part.stop - part.start for part in box], bool)
@@ -71,17 +83,21 @@ def _placed(place: Box, mask: NDArray[np.bool_], box: Box, axis: int) -> NDArray
 
 
 def _of_one_object(
-    labels: Labels, section: Section, earlier: Sequence[Section], axis: int
+    labels: Labels, section: Section, earlier: Sequence[Section], axis: int, lengths: Sequence[float]
 ) -> tuple[int, list[Section]]:
     """Find the earlier outlines of the object that is outlined now; gives its id, 0 without any, and all outlines.
 
-    It is the object that most of the outline lies on; on background, the one drawn last, where that outline is over or
-    under this one.
+    It is the object drawn last, where that outline is over or under this one and no farther away than such an object is
+    high, or not much farther on background; else the one that most of the outline lies on.
     """
     others = [one for one in earlier if one[1].shape[axis] == 1 and one[0][axis] != section[0][axis]]
     here, share = _mostly(labels, section)
-    if share < MOST and others and _overlaps(section, others[-1], axis):
-        here = _mostly(labels, others[-1])[0]
+    if others and _overlaps(section, others[-1], axis):
+        box, mask = others[-1]
+        far = abs(box[axis].start - section[0][axis].start) * lengths[0]
+        room = 1 if share >= MOST else FARTHER
+        if far <= room * TALL * width_of(np.squeeze(mask, axis), lengths):
+            here = _mostly(labels, others[-1])[0]
     group = {one[0][axis].start: one for one in others if here and _mostly(labels, one)[0] == here}
     return (here if group else 0), [*group.values(), section]
 

@@ -194,7 +194,8 @@ def _rest_of(
     touching[np.unique(pieces[scipy.ndimage.binary_dilation(room, around)])] = True
     judged = np.ones(n + 1, bool) if is_meant else touching
     depth = scipy.ndimage.maximum(_depth(pieces > 0, sampling), pieces, np.arange(n + 1))
-    thick = depth >= THICK * float(_depth(whole, sampling).max())
+    half = 0.5 * min(sampling)  # the depth of a line one voxel wide is that of a voxel's edge
+    thick = depth - half >= THICK * (float(_depth(whole, sampling).max()) - half)
     sizes = np.bincount(pieces.ravel(), minlength=n + 1)
     sizes[0] = 0
     if not is_meant:
