@@ -142,3 +142,26 @@ def is_corrected(error: Error, after: Labels, truth: Labels, was: State, before:
     touched = set(np.unique(after[after != before]).tolist()) - {0}
     others = was.superfluous - set(error.objects)
     return not (now.superfluous & (touched | set(error.objects))) - others
+
+
+def what_is_left(error: Error, after: Labels, truth: Labels, was: State, before: Labels) -> list[Error]:
+    """List what a person sees where an error is not gone: what is still wrong of it, or has become wrong meanwhile.
+
+    Parameters
+    ----------
+    error, after, truth, was, before
+        As in `is_corrected`.
+
+    Returns
+    -------
+    list of Error
+        Parts of the error first.
+    """
+    now = compare(after, truth, was.least)
+    wrong = {one for one in error.truths if one not in now.right} | (was.right - now.right)
+    touched = set(np.unique(after[after != before]).tolist()) - {0}
+    stray = (now.superfluous & (touched | set(error.objects))) - (was.superfluous - set(error.objects))
+    found = [one for one in find_errors(after, truth, was.least) if wrong.intersection(one.truths)]
+    of_truths = {id_ for one in found for id_ in one.objects}
+    found.sort(key=lambda one: not set(error.truths).intersection(one.truths))
+    return found + [Error("false", (), (one,)) for one in sorted(stray - of_truths)]
