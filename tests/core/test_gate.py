@@ -9,7 +9,7 @@ import pytest
 
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.pipeline import fine_tune as module
-from napari_unet.core.pipeline.compare import Comparison
+from napari_unet.core.pipeline.compare import Comparison, Judged
 from napari_unet.core.pipeline.fine_tune import fine_tune
 from napari_unet.core.pipeline.train import Row, TrainResult
 from napari_unet.core.store.models import Model
@@ -80,15 +80,24 @@ def test_rival_when_too_little_is_new_then_all_judges_and_that_is_said(taught, t
 
 
 @pytest.mark.parametrize(
-    ("n_new", "high", "is_accepted"), [(3, 0.05, True), (3, -0.01, False), (0, 0.05, False), (10, 0.05, False)]
+    ("n_new", "gained", "high", "is_accepted"),
+    [
+        (3, (2,), 0.05, True),
+        (3, (2,), -0.01, False),
+        (3, (), 0.05, False),
+        (0, (), 0.05, False),
+        (10, (2,), 0.05, False),
+    ],
 )
-def test_rival_when_it_has_learnt_what_judges_then_only_a_clearly_worse_model_is_refused(
-    taught, trainer, monkeypatch, n_new, high, is_accepted
+def test_rival_when_it_has_learnt_what_judges_then_a_lower_score_is_made_up_for_by_what_neither_knew(
+    taught, trainer, monkeypatch, n_new, gained, high, is_accepted
 ):
     model, sample = taught
     trainer(model)
     fresh = [blobs(n=n_new, name="new")] if n_new else []
-    verdict = Comparison(0.9, 0.88, -0.1, high, 13, "cells", ())
+    box = tuple(slice(0, n) for n in sample.labels.shape)
+    part = Judged("new", box, sample.labels, sample.labels, sample.labels, gained, (), (), (np.zeros(0), np.zeros(0)))
+    verdict = Comparison(0.9, 0.88, -0.1, high, 13, "cells", (part,))
     monkeypatch.setattr(module, "compare", lambda *args, **kwargs: verdict)
     assert fine_tune(model, [sample, *fresh], QUICK, rival=model, fresh=fresh).accepted == is_accepted
 

@@ -9,20 +9,21 @@ from napari_unet.core.pipeline.verdict import refusal
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "high", "is_fair", "words"),
+    ("before", "after", "high", "new_gain", "words"),
     [
-        (0.5, 0.6, 0.2, True, ""),
-        (0.5, 0.5, 0.1, True, ""),
-        (0.5, 0.4, 0.1, True, "fell"),
-        (0.5, 0.4, 0.1, False, ""),
-        (0.5, 0.4, -0.01, False, "fell"),
-        (0.0, 0.0, 0.0, True, "next to nothing"),
-        (0.02, 0.04, 0.1, False, "next to nothing"),
-        (0.0, 0.06, 0.1, True, ""),
+        (0.5, 0.6, 0.2, None, ""),
+        (0.5, 0.5, 0.1, None, ""),
+        (0.5, 0.4, 0.1, None, "fell"),
+        (0.5, 0.4, 0.1, 7, ""),
+        (0.5, 0.4, 0.1, 0, "fell"),
+        (0.5, 0.4, -0.01, 7, "fell"),
+        (0.0, 0.0, 0.0, None, "next to nothing"),
+        (0.02, 0.04, 0.1, 7, "next to nothing"),
+        (0.0, 0.06, 0.1, None, ""),
     ],
 )
-def test_refusal_when_models_are_compared_then_it_says_what_speaks_against(before, after, high, is_fair, words):
-    found = refusal(Comparison(before, after, -0.1, high, 12), 12, is_fair=is_fair)
+def test_refusal_when_models_are_compared_then_it_says_what_speaks_against(before, after, high, new_gain, words):
+    found = refusal(Comparison(before, after, -0.1, high, 12), 12, new_gain=new_gain)
     assert words in found
     assert bool(found) == bool(words)
 

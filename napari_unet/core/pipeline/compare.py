@@ -237,6 +237,26 @@ def compare(parts: Sequence[Judged], *, semantic: bool = False) -> Comparison:
     return Comparison(before, after, low, high, n_units, unit, tuple(parts))
 
 
+def net_gain(parts: Sequence[Judged], samples: Sequence[Sample]) -> int:
+    """Count the voxels of what only the new model found, less those of what only the old one found.
+
+    Parameters
+    ----------
+    parts : sequence of Judged
+        From `judge`.
+    samples : sequence of Sample
+        Only what these annotate counts; of the same names as those that were judged.
+    """
+    masks = {sample.name: sample.annotated for sample in samples}
+    total = 0
+    for part in parts:
+        if part.name in masks:
+            mask = masks[part.name]
+            cells = part.cells if mask is None else part.cells[mask[part.box] > 0]
+            total += int(np.isin(cells, part.gained).sum()) - int(np.isin(cells, part.lost).sum())
+    return total
+
+
 def mean_ap(sums: Table) -> NDArray[np.float64]:
     """Give the mean AP over thresholds of pooled (..., 3, thresholds) true and false positives and false negatives."""
     tp, fp, fn = np.moveaxis(sums, -2, 0)

@@ -13,7 +13,7 @@ import numpy as np
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.base.progress import Report, silent, within
-from napari_unet.core.pipeline.compare import UNCOMPARED, Comparison, Judged, compare, judge
+from napari_unet.core.pipeline.compare import UNCOMPARED, Comparison, Judged, compare, judge, net_gain
 from napari_unet.core.pipeline.evaluate import score
 from napari_unet.core.pipeline.prepare import prepare_all
 from napari_unet.core.pipeline.recipe import Augment, Recipe, choose_stage, fine_tune_recipe
@@ -139,7 +139,11 @@ def fine_tune(
     candidate = tune(result.model, samples, within(report, 0.98, 1.0))
     candidate = _described(candidate, model, samples, recipe, result, found.before, found.after)
     semantic = model.spec.target == "semantic"
-    reason = refusal(found, chosen.n_held_out, is_fair=chosen.is_fair, semantic=semantic)
+    gain = None if chosen.fresh is None else net_gain(found.parts, chosen.fresh)
+    reason = refusal(found, chosen.n_held_out, new_gain=gain, semantic=semantic)
+    words = chosen.words
+    if not reason and found.after < found.before:
+        words += "; of what that had not learnt, the new one finds more"
     return FineTuneResult(
         rival if reason else candidate,
         candidate,
@@ -147,7 +151,7 @@ def fine_tune(
         found.before,
         found.after,
         chosen.n_held_out,
-        chosen.words,
+        words,
         result.history,
         result.stopped,
         found,
@@ -168,11 +172,7 @@ def _hold_out(samples: Sequence[Sample], fresh: Sequence[Sample] | None, *, sema
     if not chosen.folds:
         return chosen
     words = f"{chosen.words}, of which the old model had learnt a part"
-    return replace(chosen, words=words, is_fair=not _anything(fresh))
-
-
-def _anything(samples: Sequence[Sample]) -> bool:
-    return any(sample.annotated is None or bool(sample.annotated.any()) for sample in samples)
+    return replace(chosen, words=words, fresh=tuple(fresh))
 
 
 def _is_enough(samples: Sequence[Sample], fresh: Sequence[Sample], *, semantic: bool) -> bool:

@@ -40,14 +40,14 @@ class Split:
     words : str
     n_held_out : int
         Objects.
-    is_fair : bool
-        False where one of the two models that are compared has learnt a part of it, and the other knows more.
+    fresh : tuple of Sample or None
+        What neither of the two models that are compared has learnt, where that is too little to judge alone.
     """
 
     folds: tuple[Fold, ...]
     words: str
     n_held_out: int
-    is_fair: bool = True
+    fresh: tuple[Sample, ...] | None = None
 
 
 def split(samples: Sequence[Sample], *, semantic: bool = False) -> Split:

@@ -14,7 +14,7 @@ FEWEST = 5
 """Held-out objects; that fewer are not found says little."""
 
 
-def refusal(found: Comparison, n_held_out: int, *, is_fair: bool = True, semantic: bool = False) -> str:
+def refusal(found: Comparison, n_held_out: int, *, new_gain: int | None = None, semantic: bool = False) -> str:
     """Say why a new model must not take the place of the old one.
 
     Parameters
@@ -23,8 +23,9 @@ def refusal(found: Comparison, n_held_out: int, *, is_fair: bool = True, semanti
         Both models on what was held out.
     n_held_out : int
         Objects that were held out.
-    is_fair : bool
-        False where the old model has learnt a part of it: then chance counts for the new one.
+    new_gain : int or None
+        Where the old model has learnt a part of what was held out: ``compare.net_gain`` on the rest. None where it has
+        learnt nothing of it.
     semantic : bool
         The labels are classes.
 
@@ -35,10 +36,14 @@ def refusal(found: Comparison, n_held_out: int, *, is_fair: bool = True, semanti
 
     Notes
     -----
+    An old model is good at what it has learnt, so a lower score on that, within chance, does not speak against a new
+    one that finds more of what neither has learnt.
+
     A model that finds nothing of what was held out is refused even where the old one does not either: what was drawn
     does not carry over from one place to the other, so it may be anything, and nothing says that it helps elsewhere.
     """
-    if found.after < found.before and (is_fair or not found.high >= 0):
+    may_be_chance = new_gain is not None and new_gain > 0 and found.high >= 0
+    if found.after < found.before and not may_be_chance:
         return "The score fell"
     if found.after < BLIND and (semantic or n_held_out >= FEWEST):
         return "The new model finds next to nothing of what was held out: what was drawn may not fit the image"
