@@ -43,4 +43,5 @@ class Words(QLabel):
         self._fit()
 
     def _fit(self) -> None:
+        self.setMinimumHeight(0)  # Qt's answer is never less than what is set
         self.setMinimumHeight(max(0, self.heightForWidth(self.width())))  # -1 without a text
