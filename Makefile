@@ -5,7 +5,7 @@ PY := .venv/bin/python
 HEADLESS = $(if $(DISPLAY)$(WAYLAND_DISPLAY),,$(if $(shell command -v xvfb-run),xvfb-run -a -s "-screen 0 1400x900x24"))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test nightly lint wheel bench screenshots docs clean
+.PHONY: help setup system demo test test-windows test-rest nightly lint wheel bench screenshots docs clean
 
 help:
 	@echo "make demo         segment a real image, show the result (without a display: write it to demo/)"
@@ -42,8 +42,16 @@ system:
 demo: setup
 	.venv/bin/napari-unet demo --out demo
 
+# The tests with windows and those without run side by side, each in a process of its own.
+test: export OMP_WAIT_POLICY = PASSIVE
 test: lint
-	$(HEADLESS) $(PY) -m pytest -q
+	@$(MAKE) --no-print-directory --jobs 2 test-windows test-rest
+
+test-windows:
+	$(HEADLESS) $(PY) -m pytest -q tests/ui
+
+test-rest:
+	$(HEADLESS) $(PY) -m pytest -q tests --ignore tests/ui
 
 nightly: export NAPARI_UNET_EXAMPLES = 500
 nightly: test
