@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from napari_unet.app.asking import Asker
 from napari_unet.app.gathering import Taught, gather
 from napari_unet.app.glimpses import Glimpses
 from napari_unet.app.lesson import prepare_lesson, resumed_lesson, saved
+from napari_unet.app.model_cache import load_cached
 from napari_unet.app.requests import (
     FineTuneRequest,
     KeptOutput,
@@ -30,7 +30,7 @@ from napari_unet.app.requests import (
 from napari_unet.app.teaching import to_samples, with_unique_names
 from napari_unet.core.base.errors import Cancelled, Interrupted, UserError
 from napari_unet.core.base.progress import Progress, Report, within
-from napari_unet.core.store.spec import SPEC_FILE, WEIGHTS_FILE, check_can_segment
+from napari_unet.core.store.spec import check_can_segment
 
 if TYPE_CHECKING:
     from napari_unet.app.job import Stop
@@ -308,27 +308,3 @@ def _save(model: Model, name: str, out_folder: Path | None) -> Path:
     folder = library.new_model_folder(name) if out_folder is None else out_folder
     save_model(replace(model, spec=replace(model.spec, name=name)), folder)
     return folder
-
-
-def load_cached(folder: Path) -> Model:
-    """Load a model, or take the one loaded last if its files have not changed since.
-
-    Raises
-    ------
-    UserError
-        When it is not there, cannot be read or was tampered with.
-    """
-    folder = Path(folder)
-    stamps = []
-    for name in (SPEC_FILE, WEIGHTS_FILE):
-        path = folder / name
-        stat = path.stat() if path.is_file() else None
-        stamps.append((stat.st_mtime_ns, stat.st_size) if stat else (0, 0))
-    return _load(folder.absolute(), tuple(stamps))
-
-
-@lru_cache(maxsize=2)  # a fine-tuning needs the model in use and the base of its lineage
-def _load(folder: Path, stamps: tuple[tuple[int, int], ...]) -> Model:
-    from napari_unet.core.store.models import load_model
-
-    return load_model(folder)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari_unet.app import library, streaming
 from napari_unet.app.asking import Asker
-from napari_unet.app.commands import load_cached
 from napari_unet.app.job import Job
+from napari_unet.app.model_cache import load_cached
 from napari_unet.app.teaching import file_name
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.files import sha256

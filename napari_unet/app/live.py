@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from napari_unet.app import commands, library, lineage, training_set
-from napari_unet.app.lesson import prepare_lesson
+from napari_unet.app import library, lineage, training_set
 from napari_unet.app.live_updates import LabelUpdate, compare
+from napari_unet.app.model_cache import load_cached
 from napari_unet.app.requests import FineTuneRequest, KeptOutput, Training
 from napari_unet.app.teaching import to_samples
 from napari_unet.app.unfinished import CHECKPOINT, Unfinished, begun
@@ -89,10 +89,12 @@ def learn_live(request: LiveRequest, report: Report, stop: Stop) -> Training:
     UserError
         When the model cannot be read, or the first corrections do not fit it.
     """
+    from napari_unet.app import commands  # loads much, and the dock opens without it
+    from napari_unet.app.lesson import prepare_lesson
     from napari_unet.core.pipeline.live import live
 
     report(Progress(0, 0, "loading the model"))
-    model = commands.load_cached(request.model)
+    model = load_cached(request.model)
     check_can_segment(model.spec)
     learning = request.folder or lineage.set_folder(library.free_name(f"{request.model.name}-live"))
     source, screen = _Source(request.inbox), _Screen(request.inbox, report, stop)
@@ -126,6 +128,9 @@ def learn_live(request: LiveRequest, report: Report, stop: Stop) -> Training:
 
 def _kept(found: LiveResult, asked: FineTuneRequest, report: Report) -> Training:
     """Save a model that is better, with what it has learnt from."""
+    from napari_unet.app import commands
+    from napari_unet.app.lesson import prepare_lesson
+
     lesson = prepare_lesson(asked, semantic=found.candidate.spec.target == "semantic", report=report)
     verdict = found.comparison
     spec = lineage.described(found.candidate.spec, lesson.chain, (verdict.low, verdict.high))

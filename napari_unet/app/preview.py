@@ -10,7 +10,7 @@ import fastremap
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.app.commands import load_cached
+from napari_unet.app.model_cache import load_cached
 from napari_unet.app.teaching import to_samples
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.normalise import Normalisation, measure

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 
 from napari_unet.app import annotations as notes
-from napari_unet.app import commands, library, lineage
+from napari_unet.app import library, lineage
 from napari_unet.app.history import History, StateStep
 from napari_unet.app.jobs import Job, Jobs, Runner
 from napari_unet.app.merging import merge_prediction
@@ -283,6 +283,8 @@ class Session:
         UserError
             Without a model, or while another job has the device.
         """
+        from napari_unet.app import commands  # loads much, and the dock opens without it
+
         request = SegmentRequest(image, self.model_folder(), options, box, time, first, asks=True)
         job: Job[SegmentResult] = Job(f"Segment '{image.name}'", topic)
         self.jobs.start(commands.segment, request, job, on_done=on_done)
@@ -303,6 +305,8 @@ class Session:
         Job or None
             None for labels that no model of the library predicted.
         """
+        from napari_unet.app import commands
+
         result = self.result(key)
         if result.prediction is None or not result.model:
             return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import psutil  # type: ignore[import-untyped]  # published without types
 
-from napari_unet.app.commands import load_cached
+from napari_unet.app.model_cache import load_cached
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.glimpse import choose_steps
 from napari_unet.core.base.options import SegmentOptions

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from psygnal import Signal
 
-from napari_unet.app import commands, library, lineage, live
+from napari_unet.app import library, lineage
 from napari_unet.app.jobs import Job, JobFunction
-from napari_unet.app.preflight import Review, review
 from napari_unet.app.requests import FineTuneRequest, Training, TrainRequest
 from napari_unet.app.summary import teaches_nothing
 from napari_unet.app.teaching import Snapshot, take_snapshot
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from napari_unet.app.annotations import Labels
     from napari_unet.app.jobs import Jobs
     from napari_unet.app.live_inbox import Inbox
+    from napari_unet.app.preflight import Review
     from napari_unet.app.result import Result
     from napari_unet.app.unfinished import Unfinished
     from napari_unet.core.base.options import TrainOptions
@@ -66,6 +66,8 @@ class Trainer:
 
         The labels are copied; a newer review supersedes an older one.
         """
+        from napari_unet.app.preflight import review  # loads much, and the dock opens without it
+
         job: Job[Review] = Job("Look at the corrections", "review", exclusive=False)
         return self._session.jobs.start(review, self.snapshots(labels), job, on_done=on_done)
 
@@ -88,6 +90,8 @@ class Trainer:
         UserError
             When there is nothing to learn from, no model, or another job has the device.
         """
+        from napari_unet.app import commands
+
         folder = self._session.model_folder()
         # What the versions before have learnt from teaches as well: after a sample was left out, that may be all.
         snapshots = self.snapshots(labels) if lineage.has_samples(folder) else self.teachers(labels)
@@ -109,6 +113,8 @@ class Trainer:
         UserError
             When there is no model, or another job has the device.
         """
+        from napari_unet.app import live
+
         request = live.LiveRequest(self._session.model_folder(), inbox, options, folder)
         return self._start(live.learn_live, request, f"Teach '{self._session.model}' while you correct", on_payload)
 
@@ -128,6 +134,8 @@ class Trainer:
         UserError
             When there is nothing to learn from, or another job has the device.
         """
+        from napari_unet.app import commands
+
         request = TrainRequest(self.teachers(labels), options=options, title=title, start=start)
         return self._start(commands.train, request, f"Train '{title}'", on_payload)
 
@@ -139,6 +147,8 @@ class Trainer:
         UserError
             When the model that it starts from is gone, or another job has the device.
         """
+        from napari_unet.app import commands
+
         start = library.find_model(one.model) if one.model else None
         title = f"Go on with '{one.title or one.folder.name}'"
         if one.kind == "new" or start is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
-from napari_unet.app import commands, large, library, planning
+from napari_unet.app import large, library
 from napari_unet.app.jobs import Job
 from napari_unet.app.requests import PretrainRequest
 from napari_unet.core.base.options import TrainOptions
@@ -168,6 +168,8 @@ class NewModel(QWidget):
     def show_plan(self) -> None:
         """Say in words what would be trained, as soon as that has been found out."""
         with messages.told():
+            from napari_unet.app import planning  # loads much, and the dock opens without it
+
             request = planning.PlanRequest(
                 self._session.trainer.teachers(self._results.all_labels()), options=self.value()
             )
@@ -187,6 +189,8 @@ class NewModel(QWidget):
             self._hooks.begin()
             job: Job[Training] = Job(f"Pre-train on '{image.name}'", background=True)
             job.produced.connect(self._hooks.on_row)
+            from napari_unet.app import commands
+
             self._session.jobs.start(commands.pretrain, request, job, on_done=self._on_pretrained)
             self._hooks.started(job)
 
