@@ -58,6 +58,8 @@ class DeviceLine(QLabel):
 
             device = choose_device()
             warm_up()
+            # The first click on Segment or Fine-tune would wait for them.
+            from napari_unet.app import commands, live, preflight  # noqa: F401
         except (OSError, ImportError, RuntimeError) as error:
             message, hint = describe_error(error)
             self._tell(f"Device: {message}", hint)
