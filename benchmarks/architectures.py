@@ -7,18 +7,17 @@ interrupted. First all with two minutes, then the best three networks with ten.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
 from statistics import mean
 
 from benchmarks.architectures_page import write_page
 from benchmarks.architectures_run import TASKS, Job, Run, run_job
 from benchmarks.measure import PASSIVE, environment, say
 from benchmarks.record import RESULTS, Figure, Result, Settings
+from benchmarks.runs import keep_run, runs_in
 from napari_unet.core.base.catalogue import LOSSES, NETS
 
 RUNS = RESULTS / "architectures.jsonl"
@@ -82,10 +81,7 @@ def scores(runs: Iterable[Run], seconds: float) -> dict[tuple[str, str, str], li
 
 def read_runs() -> dict[Job, Run]:
     """Read the runs that were made already."""
-    lines = RUNS.read_text().splitlines() if RUNS.is_file() else []
-    found = [json.loads(line) for line in lines]
-    runs = [Run(**(values | {"job": Job(**values["job"])})) for values in found]
-    return {one.job: one for one in runs}
+    return {one.job: one for one in runs_in(RUNS, Run, Job)}
 
 
 def _make(jobs: list[Job], runs: dict[Job, Run], settings: Settings) -> None:
@@ -101,7 +97,7 @@ def _make(jobs: list[Job], runs: dict[Job, Run], settings: Settings) -> None:
                 runs[one.job] = one
                 say(f"{number} of {len(missing)}: {one.job}: {one.score:.3f} after {one.steps} steps")
                 if not settings.quick:
-                    _keep(one)
+                    keep_run(RUNS, one)
                     write_page(_sections(list(runs.values())), _missing(len(runs)))
 
 
@@ -109,12 +105,6 @@ def _missing(n_runs: int) -> int:
     """Give how many runs are still to be made."""
     n_short = len(network_jobs(SECONDS, SEEDS)) + len(loss_jobs(SECONDS, SEEDS))
     return n_short + BEST * len(TASKS) * len(SEEDS) - n_runs
-
-
-def _keep(one: Run) -> None:
-    RUNS.parent.mkdir(parents=True, exist_ok=True)
-    with RUNS.open("a") as file:
-        file.write(json.dumps(asdict(one)) + "\n")
 
 
 def _sections(runs: Iterable[Run]) -> dict[str, list[Run]]:

@@ -7,12 +7,11 @@ engine on the same network, with the CPU time that our full stage took.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import pairwise
 from math import log
 from statistics import mean
@@ -22,6 +21,7 @@ from benchmarks.few_cells_page import write_page
 from benchmarks.few_cells_run import METHODS, PEERS, Job, Run, run_job
 from benchmarks.measure import PASSIVE, environment, say
 from benchmarks.record import RESULTS, Figure, Result, Settings
+from benchmarks.runs import keep_run, runs_in
 from benchmarks.simulate import starting_model
 
 RUNS = RESULTS / "few_cells.jsonl"
@@ -70,9 +70,7 @@ def _peers(seed: int, runs: dict[Job, Run]) -> Iterable[Job]:
 
 def read_runs() -> dict[Job, Run]:
     """Read the runs that were made already."""
-    lines = RUNS.read_text().splitlines() if RUNS.is_file() else []
-    found = [json.loads(line) for line in lines]
-    return {_key(one.job): one for one in (Run(**(values | {"job": Job(**values["job"])})) for values in found)}
+    return {_key(one.job): one for one in runs_in(RUNS, Run, Job)}
 
 
 def _key(job: Job) -> Job:
@@ -92,9 +90,7 @@ def _make(jobs: Iterable[Job], runs: dict[Job, Run], settings: Settings, start: 
                 scores = f"AP {one.half:.3f} ({one.mean:.3f}), home {one.home:.3f}"
                 say(f"{number} of {len(missing)}: {one.job}: {scores}, {one.cpu:.0f} CPU s")
                 if not settings.quick:
-                    RUNS.parent.mkdir(parents=True, exist_ok=True)
-                    with RUNS.open("a") as file:
-                        file.write(json.dumps(asdict(one)) + "\n")
+                    keep_run(RUNS, one)
                     write_page(list(runs.values()), n_missing(runs))
 
 

@@ -8,12 +8,10 @@ a model that does not know this kind of image, or from one that was taught right
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
 from math import isnan
 from statistics import mean
 
@@ -23,6 +21,7 @@ from benchmarks.gate_page import SHIFTED, write_page
 from benchmarks.gate_run import Job, Run, run_job, taught_home
 from benchmarks.measure import PASSIVE, environment, say
 from benchmarks.record import RESULTS, Figure, Result, Settings
+from benchmarks.runs import keep_run, runs_in
 from benchmarks.simulate import starting_model
 
 RUNS = RESULTS / "gate.jsonl"
@@ -57,9 +56,7 @@ def run(settings: Settings) -> Result:
 
 def read_runs() -> dict[Job, Run]:
     """Read the runs that were made already."""
-    lines = RUNS.read_text().splitlines() if RUNS.is_file() else []
-    found = [Run(**(values | {"job": Job(**values["job"])})) for values in map(json.loads, lines)]
-    return {one.job: one for one in found}
+    return {one.job: one for one in runs_in(RUNS, Run, Job)}
 
 
 def _make(jobs: Sequence[Job], runs: dict[Job, Run], settings: Settings, fixed: tuple[object, ...]) -> None:
@@ -74,8 +71,7 @@ def _make(jobs: Sequence[Job], runs: dict[Job, Run], settings: Settings, fixed: 
                 verdict = "accepted" if one.accepted else "refused"
                 say(f"{number} of {len(jobs)}: {one.job}: AP {one.before:.3f} -> {one.after:.3f}, {verdict}")
                 if not settings.quick:
-                    with RUNS.open("a") as file:
-                        file.write(json.dumps(asdict(one)) + "\n")
+                    keep_run(RUNS, one)
                     write_page(list(runs.values()))
 
 

@@ -7,7 +7,6 @@ again; a pre-training that was interrupted goes on from its checkpoint.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 from collections.abc import Iterable
@@ -22,6 +21,7 @@ import numpy as np
 from benchmarks.architectures_run import score
 from benchmarks.measure import PASSIVE, environment, say
 from benchmarks.record import RESULTS, Figure, Result, Settings, Unavailable
+from benchmarks.runs import keep_run, runs_in
 from napari_unet.core.base.options import TrainOptions
 from recipes.nuclei_2d import read_types
 
@@ -93,7 +93,7 @@ class Run:
 
 def run(settings: Settings) -> Result:
     """Make the runs that are missing, then the figures of all."""
-    runs = {} if settings.quick else _read_runs()
+    runs = {} if settings.quick else read_runs()
     wanted = [job for job in _jobs(quick=settings.quick) if (settings.data / TASKS[job.task].folder).is_dir()]
     if not wanted:
         raise Unavailable(f"there are no images in {settings.data}")
@@ -109,7 +109,7 @@ def run(settings: Settings) -> Result:
                 runs[one.job] = one
                 say(f"{number} of {len(missing)}: {one.job}: {one.score:.3f}")
                 if not settings.quick:
-                    _keep(one)
+                    keep_run(RUNS, one)
     found = [runs[job] for job in wanted]
     return Result(tuple(_figures(found)), {"runs": [asdict(one) for one in found]})
 
@@ -165,17 +165,9 @@ def _load(data: Path, task: Task, *, quick: bool) -> tuple[list[Sample], list[Sa
     return parts[0], parts[1][: QUICK_JUDGES if quick else None]
 
 
-def _read_runs() -> dict[Job, Run]:
-    lines = RUNS.read_text().splitlines() if RUNS.is_file() else []
-    found = [json.loads(line) for line in lines]
-    runs = [Run(**(values | {"job": Job(**values["job"])})) for values in found]
-    return {one.job: one for one in runs}
-
-
-def _keep(one: Run) -> None:
-    RUNS.parent.mkdir(parents=True, exist_ok=True)
-    with RUNS.open("a") as file:
-        file.write(json.dumps(asdict(one)) + "\n")
+def read_runs() -> dict[Job, Run]:
+    """Read the runs that were made already."""
+    return {one.job: one for one in runs_in(RUNS, Run, Job)}
 
 
 def _figures(runs: Iterable[Run]) -> list[Figure]:

@@ -10,7 +10,6 @@ O. Cicek et al.: 3D U-Net: Learning Dense Volumetric Segmentation from Sparse An
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +23,7 @@ from benchmarks.few_cells import START_SECONDS
 from benchmarks.few_cells_data import HOME
 from benchmarks.measure import PASSIVE, environment, in_child, say
 from benchmarks.record import RESULTS, Figure, Result, Settings
+from benchmarks.runs import keep_run, runs_in
 from benchmarks.simulate import starting_model
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.base.tiles import bounding_box
@@ -97,16 +97,13 @@ def run(settings: Settings) -> Result:
                 runs[job] = in_child(run_job, job, settings.data, start, quick=settings.quick).result
                 say(f"{job}: {runs[job].score:.3f} with {100 * runs[job].share:.1f} % of the voxels")
                 if not settings.quick:
-                    with RUNS.open("a") as file:
-                        file.write(json.dumps(asdict(runs[job])) + "\n")
+                    keep_run(RUNS, runs[job])
     return Result(tuple(figures(runs.values())), {"runs": [asdict(one) for one in runs.values()]})
 
 
 def read_runs() -> dict[Job, Run]:
     """Read the runs that were made already."""
-    lines = RUNS.read_text().splitlines() if RUNS.is_file() else []
-    found = [Run(**(values | {"job": Job(**values["job"])})) for values in map(json.loads, lines)]
-    return {one.job: one for one in found}
+    return {one.job: one for one in runs_in(RUNS, Run, Job)}
 
 
 def run_job(job: Job, data: Path, start: Path, *, quick: bool) -> Run:

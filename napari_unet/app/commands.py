@@ -29,6 +29,7 @@ from napari_unet.app.requests import (
 )
 from napari_unet.app.teaching import to_samples, with_unique_names
 from napari_unet.core.base.errors import Cancelled, Interrupted, UserError
+from napari_unet.core.base.files import remove_folder
 from napari_unet.core.base.progress import Progress, Report, within
 from napari_unet.core.store.spec import check_can_segment
 
@@ -172,11 +173,11 @@ def fine_tune(request: FineTuneRequest, report: Report, stop: Stop) -> Training:
     folder = None
     if found.accepted or request.keep_worse:
         spec = lineage.described(found.candidate.spec, lesson.chain, ends)
-        folder = _save(replace(found.candidate, spec=spec), name, request.out_folder)
+        folder = save_new(replace(found.candidate, spec=spec), name, request.out_folder)
     if learning is not None:
         unfinished.finished(learning)
         if folder is not None:
-            _settle(learning, folder.name, request.model.name)
+            settle(learning, folder.name, request.model.name)
     return Training(
         name=name if folder is None else folder.name,
         folder=folder,
@@ -200,7 +201,7 @@ def fine_tune(request: FineTuneRequest, report: Report, stop: Stop) -> Training:
 def _discard(learning: Path | None, error: Exception) -> None:
     """Leave nothing of a training that was discarded; one whose window was closed, or that runs in another, stays."""
     if learning is not None and not isinstance(error, Interrupted) and not unfinished.runs_elsewhere(learning):
-        training_set.drop(learning)
+        remove_folder(learning)
 
 
 def _noted(
@@ -212,7 +213,7 @@ def _noted(
     return unfinished.begun(unfinished.Unfinished(learning, kind, model, title, options))
 
 
-def _settle(learning: Path, name: str, parent: str) -> None:
+def settle(learning: Path, name: str, parent: str) -> None:
     """Give the training set the name of its model, and clear old versions away."""
     if learning.name != name:
         learning.rename(lineage.set_folder(name))
@@ -246,7 +247,7 @@ def train(request: TrainRequest, report: Report, stop: Stop) -> Training:
     except (Cancelled, UserError) as error:
         _discard(learning, error)
         raise
-    folder = _save(_titled(model, request.title), name, request.out_folder)
+    folder = save_new(_titled(model, request.title), name, request.out_folder)
     if learning is not None:
         unfinished.finished(learning)
     return _new(folder, found)
@@ -265,7 +266,7 @@ def pretrain(request: PretrainRequest, report: Report, stop: Stop) -> Training:
     _check_free(request.out_folder)
     name = library.free_name(request.title or "pre-trained") if request.out_folder is None else request.out_folder.name
     model, found = run(request.images, request.options, name, report, stop, request.checkpoint)
-    return _new(_save(_titled(model, request.title), name, request.out_folder), found)
+    return _new(save_new(_titled(model, request.title), name, request.out_folder), found)
 
 
 def _titled(model: Model, title: str) -> Model:
@@ -300,7 +301,7 @@ def _check_free(out_folder: Path | None) -> None:
         raise UserError(f"{out_folder} exists already.", "Choose another folder, or remove it.")
 
 
-def _save(model: Model, name: str, out_folder: Path | None) -> Path:
+def save_new(model: Model, name: str, out_folder: Path | None) -> Path:
     from napari_unet.core.store.models import save_model
 
     if out_folder is None and (library.models_folder() / name).exists():

@@ -15,7 +15,7 @@ from napari_unet.app import library, training_set
 from napari_unet.app.library import ModelEntry
 from napari_unet.app.unfinished import NOTE
 from napari_unet.core.base.errors import ReadError, UserError
-from napari_unet.core.base.files import write_atomic
+from napari_unet.core.base.files import disk_size, remove_folder, write_atomic
 from napari_unet.core.store.spec import SPEC_FILE, ModelSpec, read_spec
 
 if TYPE_CHECKING:
@@ -220,12 +220,12 @@ class Version:
 
 def versions(chain: Sequence[ModelEntry]) -> list[Version]:
     """Measure the models of a lineage."""
-    return [Version(one, training_set.disk_size([one.folder, set_folder(one.name)]), date_of(one)) for one in chain]
+    return [Version(one, disk_size([one.folder, set_folder(one.name)]), date_of(one)) for one in chain]
 
 
 def total_size() -> int:
     """Give the bytes that all of the user's models and training sets take on the disk."""
-    return training_set.disk_size([library.models_folder(), library.training_sets_folder()])
+    return disk_size([library.models_folder(), library.training_sets_folder()])
 
 
 def date_of(entry: ModelEntry) -> str:
@@ -265,7 +265,7 @@ def tidy(name: str, in_use: Sequence[str] = (), *, at_most: int = KEPT_VERSIONS)
         has_all = any(training_set.holds_all(samples[one], samples[old]) for one in newer)
         if has_all and old not in (name, base, *in_use):
             library.delete_model(old)
-            training_set.drop(set_folder(old))
+            remove_folder(set_folder(old))
             del samples[old]
             gone.append(old)
     _clear_unfinished(there[name], samples[name])
@@ -281,7 +281,7 @@ def _clear_unfinished(newest: ModelEntry, samples: Sequence[Entry]) -> None:
     for folder, parent in without_model():
         is_old = time.time() - folder.stat().st_mtime > A_DAY and not (folder / NOTE).exists()
         if parent in before and is_old and training_set.holds_all(samples, training_set.read_set(folder)[0]):
-            training_set.drop(folder)
+            remove_folder(folder)
 
 
 def delete(name: str) -> None:
@@ -299,7 +299,7 @@ def delete(name: str) -> None:
     own = training_set.read_set(set_folder(name))[0]
     others = [training_set.read_set(set_folder(entry.name))[0] for entry in library.list_models()]
     if any(training_set.holds_all(one, own) for one in others):
-        training_set.drop(set_folder(name))
+        remove_folder(set_folder(name))
 
 
 def rename(name: str, new: str) -> Path:

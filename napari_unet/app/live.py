@@ -16,6 +16,7 @@ from napari_unet.app.requests import FineTuneRequest, KeptOutput, Training
 from napari_unet.app.teaching import to_samples
 from napari_unet.app.unfinished import CHECKPOINT, Unfinished, begun
 from napari_unet.core.base.errors import Cancelled, Interrupted, UserError
+from napari_unet.core.base.files import remove_folder
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.base.progress import Progress, Report
 from napari_unet.core.store.spec import check_can_segment
@@ -120,9 +121,9 @@ def learn_live(request: LiveRequest, report: Report, stop: Stop) -> Training:
     except Interrupted:
         raise  # what is there is gone on with
     except (Cancelled, UserError):
-        training_set.drop(learning)
+        remove_folder(learning)
         raise
-    training_set.drop(learning)
+    remove_folder(learning)
     return replace(training, stopped=True)
 
 
@@ -134,9 +135,9 @@ def _kept(found: LiveResult, asked: FineTuneRequest, report: Report) -> Training
     lesson = prepare_lesson(asked, semantic=found.candidate.spec.target == "semantic", report=report)
     verdict = found.comparison
     spec = lineage.described(found.candidate.spec, lesson.chain, (verdict.low, verdict.high))
-    folder = commands._save(replace(found.candidate, spec=spec), library.next_name(asked.model.name), None)
+    folder = commands.save_new(replace(found.candidate, spec=spec), library.next_name(asked.model.name), None)
     training_set.keep(lineage.set_folder(folder.name), asked.model.name, lesson.gathered.kept)
-    commands._settle(lineage.set_folder(folder.name), folder.name, asked.model.name)
+    commands.settle(lineage.set_folder(folder.name), folder.name, asked.model.name)
     return Training(
         name=folder.name,
         folder=folder,

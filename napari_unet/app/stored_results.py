@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from napari_unet.app import library
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.files import REMOVED, disk_size, remove_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LABELS, MAPS, WORK = ".zarr", ".zarr.maps", ".zarr.work"
 """Ends of the names of the labels, of the network's output that was kept, and of what is not finished."""
-
-GONE = ".deleted"
 
 
 @dataclass(frozen=True)
@@ -65,18 +63,6 @@ def list_results(folder: Path | None = None) -> list[StoredResult]:
     return sorted(results, key=lambda one: (-one.changed, one.name))
 
 
-def disk_size(paths: Iterable[Path]) -> int:
-    """Give the bytes of all files in folders; a file with several names counts once."""
-    sizes: dict[tuple[int, int], int] = {}
-    for path in paths:
-        for parent, _, names in os.walk(path):
-            for name in names:
-                with suppress(OSError):  # removed meanwhile
-                    told = os.stat(os.path.join(parent, name))
-                    sizes[told.st_dev, told.st_ino] = told.st_size
-    return sum(sizes.values())
-
-
 def total_size(folder: Path | None = None) -> int:
     """Give the bytes of all results."""
     return disk_size(_inside(folder))
@@ -95,16 +81,13 @@ def delete_result(name: str, ends: Iterable[str] = (LABELS, MAPS, WORK), folder:
     if not paths or Path(name).name != name:
         raise UserError(f"There is no result '{name}' of which something could be deleted.", "Choose one of the list.")
     for path in paths:
-        # First out of the list in one step: a crash leaves no half of a result that could be taken for a whole one.
-        gone = path.with_name(f".{path.name}{GONE}")
-        shutil.rmtree(gone, ignore_errors=True)
         try:
-            path.rename(gone)
+            remove_folder(path)
         except OSError as error:
             raise UserError(
                 f"'{path}' cannot be deleted: {error.strerror or error}.", "Close what has it open, and try again."
             ) from error
-    for left in root.glob(f".*{GONE}"):  # also of an earlier time, when it was broken off
+    for left in root.glob(f".*{REMOVED}"):  # also of an earlier time, when it was broken off
         shutil.rmtree(left, ignore_errors=True)
 
 

@@ -7,7 +7,6 @@ did not change are links to those of the version before: they take no room twice
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -246,29 +245,6 @@ def holds_all(newer: Iterable[Entry], older: Iterable[Entry]) -> bool:
     """Tell whether nothing is lost with an older set: a newer one has a sample of each of its images, as much used."""
     there = {(entry.key, entry.record.left_out) for entry in newer if not entry.problem}
     return all((entry.key, entry.record.left_out) in there for entry in older)
-
-
-def disk_size(folders: Iterable[Path]) -> int:
-    """Give the bytes that folders take on the disk; files with several names count once."""
-    seen: dict[tuple[int, int], int] = {}
-    for folder in folders:
-        for path in folder.rglob("*") if folder.is_dir() else ():
-            try:
-                stat = path.stat()
-            except OSError:
-                continue  # removed meanwhile
-            if path.is_file():
-                seen[stat.st_dev, stat.st_ino] = stat.st_size
-    return sum(seen.values())
-
-
-def drop(folder: Path) -> None:
-    """Remove a training set; first out of the way in one step, so that a crash leaves no half of it."""
-    gone = folder.with_name(f".{folder.name}.deleted")
-    shutil.rmtree(gone, ignore_errors=True)
-    if folder.is_dir():
-        folder.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
 
 
 def load_entry(entry: Entry, report: Report, stop: Stop) -> Sample:

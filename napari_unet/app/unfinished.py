@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from napari_unet.app import library, training_set
+from napari_unet.app import library
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.base.files import write_atomic
+from napari_unet.core.base.files import remove_folder, write_atomic
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.store.autosave_lock import Held, Lock
 
@@ -87,7 +87,7 @@ def finished(folder: Path) -> None:
 
 def forget(one: Unfinished) -> None:
     """Remove a training that nobody wants to go on with, and its training set."""
-    training_set.drop(one.folder)
+    remove_folder(one.folder)
 
 
 def find() -> list[Unfinished]:

@@ -12,6 +12,7 @@ from napari_unet.app import stored_results
 from napari_unet.app.large import LargeRequest, segment_large
 from napari_unet.app.stored_rows import stored_objects
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.files import disk_size
 from napari_unet.core.base.image import Image
 from napari_unet.core.base.options import LargeOptions, SegmentOptions
 from napari_unet.core.base.progress import Progress, silent
@@ -108,7 +109,7 @@ def test_total_size_when_results_share_the_output_then_it_counts_once(tmp_path: 
     segment_large(request(tmp_path, threshold=0.45), silent, bool)
     both = stored_results.list_results(found.path.parent)
     assert len(both) == 2
-    shared = stored_results.disk_size([found.path.with_name(f"{found.path.name}.maps") / "maps.zarr"])
+    shared = disk_size([found.path.with_name(f"{found.path.name}.maps") / "maps.zarr"])
     total = stored_results.total_size(found.path.parent)
     assert sum(one.size for one in both) - shared <= total < sum(one.size for one in both)
 

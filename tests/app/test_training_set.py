@@ -13,8 +13,6 @@ from napari_unet.app.training_set import (
     RECORDS,
     Kept,
     Record,
-    disk_size,
-    drop,
     holds_all,
     image_sha256,
     keep,
@@ -24,6 +22,7 @@ from napari_unet.app.training_set import (
     remove,
 )
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.files import disk_size, remove_folder
 from napari_unet.core.base.image import Image
 from napari_unet.core.store.training_set import Sample
 
@@ -69,7 +68,7 @@ def test_set_when_the_next_takes_it_over_then_its_files_take_no_room_twice(first
     second = taken_over(first)
     assert [e.load().digest() for e in read_set(second)[0]] == [e.load().digest() for e in read_set(first)[0]]
     assert disk_size([first, second]) - alone < 2_000  # the records
-    drop(first)
+    remove_folder(first)
     assert not first.exists()
     assert all(e.load() for e in read_set(second)[0])
 

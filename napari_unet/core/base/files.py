@@ -8,9 +8,16 @@ import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 REPLACE_TRIES = 8
 """Windows refuses a replace while a virus scanner holds the file; a little patience (2.5 s in all) helps."""
+
+REMOVED = ".deleted"
+"""End of the name of a folder that is being removed; what a crash leaves of it may go at any time."""
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -88,3 +95,30 @@ def sha256(*parts: bytes | memoryview) -> str:
     for part in parts:
         digest.update(part)
     return digest.hexdigest()
+
+
+def disk_size(folders: Iterable[Path]) -> int:
+    """Give the bytes that folders take on the disk; files with several names count once."""
+    sizes: dict[tuple[int, int], int] = {}
+    for folder in folders:
+        for parent, _, names in os.walk(folder):
+            for name in names:
+                with suppress(OSError):  # removed meanwhile
+                    told = os.stat(os.path.join(parent, name))
+                    sizes[told.st_dev, told.st_ino] = told.st_size
+    return sum(sizes.values())
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, if there is one; first out of the way in one step, so that a crash leaves no half of it.
+
+    Raises
+    ------
+    OSError
+        When the disk refuses that step.
+    """
+    gone = folder.with_name(f".{folder.name}{REMOVED}")
+    shutil.rmtree(gone, ignore_errors=True)
+    if folder.is_dir():
+        folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
