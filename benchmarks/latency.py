@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from statistics import median
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QEventLoop, QTimer
 
-from benchmarks.measure import environment, say
-from benchmarks.record import Figure, Result, Settings, Unavailable
+from benchmarks.measure import say
+from benchmarks.record import Figure, Result, Settings
 from benchmarks.simulate import choose_region, correct
-from benchmarks.watch import SETTLE_MS, Watch, for_seconds, make_brush, spin, watch
+from benchmarks.watch import SETTLE_MS, Watch, for_seconds, home_of_its_own, make_brush, spin, watch
 from napari_unet.core.synthetic.nuclei import nuclei_2d
-from napari_unet.launch import freeze_imports, has_display
+from napari_unet.launch import freeze_imports
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -34,11 +33,8 @@ TRAIN_TAB = 2
 
 def run(settings: Settings) -> Result:
     """Watch the window in turn without a training and with one, from the click to the end of the job."""
-    if not has_display():
-        raise Unavailable("there is no display (xvfb-run gives one)")
     folder = settings.model_folder()
-    home = tempfile.TemporaryDirectory()
-    with home, environment({"NAPARI_CONFIG": f"{home.name}/settings.yaml", "NAPARI_UNET_HOME": home.name}):
+    with home_of_its_own():
         stage = Stage(str(folder))
         try:
             return _measure(stage, settings)

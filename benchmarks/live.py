@@ -8,7 +8,6 @@ switch is turned on and off many times: no thread and no memory may stay behind.
 from __future__ import annotations
 
 import gc
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -22,12 +21,11 @@ from qtpy.QtCore import QEventLoop, QTimer
 
 from benchmarks.latency import NUCLEI, RATIO_TARGET, SIZE, Stage, lateness, summary
 from benchmarks.live_alone import steps_alone
-from benchmarks.measure import environment, in_child, say
-from benchmarks.record import Figure, Result, Settings, Unavailable
-from benchmarks.watch import Watch, for_seconds, watch
+from benchmarks.measure import in_child, say
+from benchmarks.record import Figure, Result, Settings
+from benchmarks.watch import Watch, for_seconds, home_of_its_own, watch
 from napari_unet.app.teaching import take_snapshot
 from napari_unet.core.pipeline import live as pipeline
-from napari_unet.launch import has_display
 
 if TYPE_CHECKING:
     from napari_unet.app.job import Job
@@ -61,11 +59,8 @@ LOOK_S = 0.005
 
 def run(settings: Settings) -> Result:
     """Watch the window, then the same job alone, then turn the switch on and off."""
-    if not has_display():
-        raise Unavailable("there is no display (xvfb-run gives one)")
     folder = settings.model_folder()
-    home = tempfile.TemporaryDirectory()
-    with home, environment({"NAPARI_CONFIG": f"{home.name}/settings.yaml", "NAPARI_UNET_HOME": home.name}):
+    with home_of_its_own():
         stage = LiveStage(str(folder))
         try:
             figures, samples = _measure(stage, folder, settings)

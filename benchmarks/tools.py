@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -10,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.measure import environment, say
-from benchmarks.record import Figure, Result, Settings, Unavailable
-from benchmarks.watch import spin
+from benchmarks.measure import say
+from benchmarks.record import Figure, Result, Settings
+from benchmarks.watch import home_of_its_own, spin
 from napari_unet.core.edits import EDITS
-from napari_unet.launch import has_display
 
 if TYPE_CHECKING:
     from benchmarks.tools_stage import ToolStage
@@ -62,11 +60,8 @@ class Times:
 
 def run(settings: Settings) -> Result:
     """Use every tool on a plane and on a stack."""
-    if not has_display():
-        raise Unavailable("there is no display (xvfb-run gives one)")
     figures, samples = list[Figure](), dict[str, object]()
-    home = tempfile.TemporaryDirectory()
-    with home, environment({"NAPARI_CONFIG": f"{home.name}/settings.yaml", "NAPARI_UNET_HOME": home.name}):
+    with home_of_its_own():
         from benchmarks.tools_stage import ToolStage  # it opens a window
 
         for name, shape in (QUICK_SHAPES if settings.quick else SHAPES).items():

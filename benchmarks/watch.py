@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QEventLoop, Qt, QTimer
+
+from benchmarks.measure import environment
+from benchmarks.record import Unavailable
+from napari_unet.launch import has_display
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -94,6 +100,22 @@ def _seconds(call: Callable[[], object]) -> float:
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
+
+
+@contextmanager
+def home_of_its_own() -> Iterator[None]:
+    """Keep the window's settings and models apart from the user's.
+
+    Raises
+    ------
+    Unavailable
+        Without a display.
+    """
+    if not has_display():
+        raise Unavailable("there is no display (xvfb-run gives one)")
+    home = tempfile.TemporaryDirectory()
+    with home, environment({"NAPARI_CONFIG": f"{home.name}/settings.yaml", "NAPARI_UNET_HOME": home.name}):
+        yield
 
 
 def for_seconds(seconds: float) -> Callable[[QEventLoop], None]:
