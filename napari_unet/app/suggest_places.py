@@ -151,28 +151,3 @@ def _places_in(part: Labels, corner: Sequence[int]) -> NDArray[np.int64]:
     found = np.array(rows, np.int64).reshape(-1, 2 + 2 * part.ndim)
     found[:, 2:] += np.tile(corner, 2)
     return found
-
-
-def joined(boxes: Sequence[Box]) -> list[Box]:
-    """Join boxes that lie flush on each other, such as the same rectangle in consecutive slices."""
-    found = list(boxes)
-    for axis in range(len(found[0]) if found else 0):
-        stacks: dict[tuple[tuple[int, int], ...], list[tuple[int, int]]] = {}
-        for box in found:
-            others = tuple((part.start, part.stop) for i, part in enumerate(box) if i != axis)
-            stacks.setdefault(others, []).append((box[axis].start, box[axis].stop))
-        found = []
-        for others, spans in stacks.items():
-            sides = [slice(*other) for other in others]
-            found += [(*sides[:axis], slice(a, b), *sides[axis:]) for a, b in _runs(sorted(spans))]
-    return found
-
-
-def _runs(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    low, high = spans[0]
-    for start, stop in spans[1:]:
-        if start > high:
-            yield low, high
-            low = start
-        high = max(high, stop)
-    yield low, high

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import edt
 import fastremap
 import numpy as np
 import scipy  # its parts load when first used: the dock opens without them
@@ -175,6 +174,8 @@ def _cut(labels: Labels, done: Mask) -> frozenset[int]:
 
 def _rings(labels: Labels, ids: frozenset[int], voxel_size: Sequence[float] | None) -> Mask:
     """Draw the unlabelled voxels near objects; works inside the padded box of each."""
+    import edt  # the dock opens without it
+
     ring = np.zeros(labels.shape, bool)
     size = np.array(voxel_size if voxel_size is not None else (1.0,) * labels.ndim)
     chosen = np.where(_belongs(labels, ids), labels, 0)

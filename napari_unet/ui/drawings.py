@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_unet.app.suggest_places import joined
 from napari_unet.core.base.errors import UserError
-from napari_unet.core.base.tiles import bounding_box
+from napari_unet.core.base.tiles import bounding_box, joined
 from napari_unet.core.edits.drawing import draw_outline, flat_axis
 from napari_unet.core.edits.find import find
 from napari_unet.ui import layers, view

@@ -9,9 +9,6 @@ import numpy as np
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_unet.app.live import Shown
-from napari_unet.app.live_inbox import Look
-from napari_unet.app.live_session import Canvas, LiveLearning
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.lazy import is_lazy
 from napari_unet.core.base.options import SegmentOptions
@@ -23,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_unet.app.jobs import Job
+    from napari_unet.app.live_inbox import Look
+    from napari_unet.app.live_session import LiveLearning
     from napari_unet.app.requests import Training
     from napari_unet.app.session import Session
     from napari_unet.ui.new_model import TrainingHooks
@@ -98,6 +97,8 @@ class LiveBox(QWidget):
         UserError
             When there is no model, or another job has the device.
         """
+        from napari_unet.app.live_session import Canvas, LiveLearning  # the dock opens without it
+
         options = self._hooks.options()
         learning = LiveLearning(self._session, Canvas(self._read, self._write, self._is_free))
         learning.hand_in(self._results.keys)
@@ -148,6 +149,8 @@ class LiveBox(QWidget):
         self._tell()
 
     def _look(self) -> Look | None:
+        from napari_unet.app.live_inbox import Look
+
         link = self._results.current
         if link is None or is_lazy(link.labels.data):
             return None
@@ -166,6 +169,8 @@ class LiveBox(QWidget):
     # ------------------------------------------------------------ what comes out
 
     def _on_payload(self, payload: Any) -> None:
+        from napari_unet.app.live import Shown
+
         if isinstance(payload, Shown):
             self._shown_at = time.monotonic()
             self._tell()

@@ -14,9 +14,6 @@ from napari_unet.app.autosave_draft import load
 from napari_unet.app.autosave_place import OwnFolder
 from napari_unet.app.errors import describe_error
 from napari_unet.app.job import Job
-from napari_unet.app.project import new_project, open_project
-from napari_unet.app.project_models import install_models
-from napari_unet.app.provenance import ExportRequest, export_labels
 from napari_unet.app.recent import remember_project
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.store.autosave import identify
@@ -101,6 +98,8 @@ class Projects(QObject):
         UserError
             When it cannot be made. The labels are as safe as before then.
         """
+        from napari_unet.app.project import new_project  # the dock opens without it
+
         links = [link for key in self._results.keys if (link := self._results.link(key)) is not None]
         for link in links:
             check_kept(self._autosaving.whole(link))
@@ -160,6 +159,8 @@ class Projects(QObject):
         UserError
             When there are no labels.
         """
+        from napari_unet.app.provenance import ExportRequest, export_labels
+
         link = self._results.need()
         labels = layers.labels_array(link.labels).copy()
         request = ExportRequest(path, labels, self._session.result(link.key))
@@ -188,6 +189,8 @@ class Projects(QObject):
         UserError
             When it cannot be read, is open here already, or images or labels of it are left out.
         """
+        from napari_unet.app.project import open_project
+
         project = open_project(folder)
         if self.project is not None and project.root == self.project.root and self._writable is not None:
             raise UserError(f"'{project.name}' is open in this window.", "There is nothing to open.")
@@ -217,6 +220,8 @@ class Projects(QObject):
             raise UserError("\n".join(troubles))
 
     def _take_models(self, project: Project) -> None:
+        from napari_unet.app.project_models import install_models
+
         with messages.told():
             names = install_models(project.root)
             if project.model:

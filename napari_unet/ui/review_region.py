@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_unet.app.job import Job
-from napari_unet.app.suggest_places import SuggestRequest, look_for_region
 from napari_unet.core.base.errors import UserError
 from napari_unet.ui import layers, messages, view
 from napari_unet.ui.drawings import REGIONS
@@ -59,6 +58,8 @@ class Suggesting:
         UserError
             Without labels, or while rectangles of another image are drawn.
         """
+        from napari_unet.app.suggest_places import SuggestRequest, look_for_region  # the dock opens without it
+
         link = self._results.need()
         _check_layer(self._viewer, link.labels)
         request = SuggestRequest(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from napari_unet.app.annotations import accept, checked_box, mark_done, start
 from napari_unet.app.suggest import FEWEST, MOST, Places, suggest_region
-from napari_unet.app.suggest_places import SuggestRequest, find_places, joined, look_for_region
+from napari_unet.app.suggest_places import SuggestRequest, find_places, look_for_region
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.progress import silent
 from tests.app.strategies import boxes
@@ -152,25 +152,3 @@ def test_job_when_all_is_reviewed_or_there_is_nothing_then_it_says_so():
         look_for_region(SuggestRequest(labels, start(labels, semantic=True), "YX"), silent, bool)
     found = look_for_region(SuggestRequest(labels, accept(start(labels), [1]), "YX", confidence={2: 0.4}), silent, bool)
     assert (found.n_objects, found.n_open) == (2, 1)
-
-
-@given(st.data())
-@settings(deadline=None, max_examples=60)
-def test_joined_when_a_box_was_cut_into_slices_then_it_is_whole_again(data):
-    box = data.draw(boxes((5, 6, 7)))
-    axis = data.draw(st.integers(0, 2))
-    slices = [(*box[:axis], slice(at, at + 1), *box[axis + 1 :]) for at in range(box[axis].start, box[axis].stop)]
-    assert joined(data.draw(st.permutations(slices))) == [box]
-
-
-@given(st.data())
-@settings(deadline=None, max_examples=60)
-def test_joined_when_any_boxes_are_joined_then_they_cover_the_same(data):
-    some = [data.draw(boxes((5, 4))) for _ in range(data.draw(st.integers(0, 4)))]
-    before, after = np.zeros((5, 4), bool), np.zeros((5, 4), bool)
-    for box in some:
-        before[box] = True
-    for box in joined(some):
-        after[box] = True
-    assert np.array_equal(before, after)
-    assert len(joined(some)) <= len(some)

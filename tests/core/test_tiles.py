@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet.core.base.tiles import bounding_box, full_box, grow, plan_tiles, round_up, shift
+from napari_unet.core.base.tiles import bounding_box, full_box, grow, joined, plan_tiles, round_up, shift
+from tests.app.strategies import boxes
 
 
 @st.composite
@@ -81,3 +82,25 @@ def test_bounding_box_when_voxels_are_set_then_is_the_smallest_that_holds_them(v
     for axis in range(inside.ndim if inside.size else 0):
         edges = inside.take([0, -1], axis=axis)
         assert edges.any(axis=1 - axis).all()
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=60)
+def test_joined_when_a_box_was_cut_into_slices_then_it_is_whole_again(data):
+    box = data.draw(boxes((5, 6, 7)))
+    axis = data.draw(st.integers(0, 2))
+    slices = [(*box[:axis], slice(at, at + 1), *box[axis + 1 :]) for at in range(box[axis].start, box[axis].stop)]
+    assert joined(data.draw(st.permutations(slices))) == [box]
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=60)
+def test_joined_when_any_boxes_are_joined_then_they_cover_the_same(data):
+    some = [data.draw(boxes((5, 4))) for _ in range(data.draw(st.integers(0, 4)))]
+    before, after = np.zeros((5, 4), bool), np.zeros((5, 4), bool)
+    for box in some:
+        before[box] = True
+    for box in joined(some):
+        after[box] = True
+    assert np.array_equal(before, after)
+    assert len(joined(some)) <= len(some)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil
@@ -94,3 +95,39 @@ def bounding_box(mask: NDArray[np.bool_]) -> Box:
     axes = range(mask.ndim)
     hits = [np.flatnonzero(mask.any(axis=tuple(b for b in axes if b != a))) for a in axes]
     return tuple(slice(int(h[0]), int(h[-1]) + 1) if len(h) else slice(0, 0) for h in hits)
+
+
+def joined(boxes: Sequence[Box]) -> list[Box]:
+    """Join boxes that lie flush on each other, such as the same rectangle in consecutive slices.
+
+    Parameters
+    ----------
+    boxes : sequence of Box
+        Of equally many axes.
+
+    Returns
+    -------
+    list of Box
+        They cover the same voxels.
+    """
+    found = list(boxes)
+    for axis in range(len(found[0]) if found else 0):
+        stacks: dict[tuple[tuple[int, int], ...], list[tuple[int, int]]] = {}
+        for box in found:
+            others = tuple((part.start, part.stop) for i, part in enumerate(box) if i != axis)
+            stacks.setdefault(others, []).append((box[axis].start, box[axis].stop))
+        found = []
+        for others, spans in stacks.items():
+            sides = [slice(*other) for other in others]
+            found += [(*sides[:axis], slice(a, b), *sides[axis:]) for a, b in _runs(sorted(spans))]
+    return found
+
+
+def _runs(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    low, high = spans[0]
+    for start, stop in spans[1:]:
+        if start > high:
+            yield low, high
+            low = start
+        high = max(high, stop)
+    yield low, high

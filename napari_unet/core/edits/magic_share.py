@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-import edt
 import numpy as np
 import scipy
 import skimage  # like scipy, its parts load when first used: the dock opens without them
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from napari_unet.core.base.tiles import bounding_box
 from napari_unet.core.edits.cut import find_saddles
+from napari_unet.core.edits.depth import depth_of
 
 CLEAR, NARROW, FAINT = 0.15, 0.05, 0.02
 """Of the lower of two peaks, by which the map or the thickness falls between them: where it is a boundary for certain,
@@ -88,7 +88,7 @@ def share_out(
             markers[seed.mask[place]] = at
         markers *= part
         climbing = [at for at, seed in enumerate(seeds, start=1) if seed.climbs]
-        seen, thick = partial(_seen, height[place]), partial(_thickness, sampling=sampling)
+        seen, thick = partial(_seen, height[place]), partial(depth_of, sampling=sampling)
         heights = ((seen, CLEAR), (thick, NARROW), (seen, FAINT))
         out[place][part] = _flood(part, markers, climbing, len(seeds) + 1, heights)[part]
     return out
@@ -173,13 +173,6 @@ def _seen(height: NDArray[np.float32], part: NDArray[np.bool_]) -> NDArray[np.fl
     return height
 
 
-def _thickness(part: NDArray[np.bool_], sampling: Sequence[float]) -> NDArray[np.floating]:
-    """Give how far each voxel is from what is outside."""
-    mask = np.ascontiguousarray(part)
-    distance: NDArray[np.float32] = edt.edt(mask, anisotropy=tuple(sampling), black_border=True, parallel=1)
-    return distance
-
-
 def _claim_peaks(
     height: NDArray[np.floating], markers: NDArray[np.int32], climbing: Sequence[int], nobody: int
 ) -> tuple[NDArray[np.int32], dict[int, int]]:
@@ -217,7 +210,7 @@ def thickest(mask: NDArray[np.bool_], sampling: Sequence[float]) -> NDArray[np.b
     found = np.zeros(mask.shape, bool)
     box = bounding_box(mask)
     if mask[box].size:
-        depth = _thickness(mask[box], sampling)
+        depth = depth_of(mask[box], sampling)
         at = np.unravel_index(int(depth.argmax()), depth.shape)
         found[tuple(int(i) + part.start for i, part in zip(at, box, strict=True))] = True
     return found

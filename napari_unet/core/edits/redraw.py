@@ -6,13 +6,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import edt
 import numpy as np
 import scipy  # its parts load when first used: the dock opens without them
 from numpy.typing import NDArray
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.tiles import Box, bounding_box, grow, shift
+from napari_unet.core.edits.depth import depth_of
 from napari_unet.core.edits.edit import LabelEdit, edit_between
 from napari_unet.core.edits.find import free_ids
 
@@ -193,9 +193,9 @@ def _rest_of(
     touching = np.zeros(n + 1, bool)
     touching[np.unique(pieces[scipy.ndimage.binary_dilation(room, around)])] = True
     judged = np.ones(n + 1, bool) if is_meant else touching
-    depth = scipy.ndimage.maximum(_depth(pieces > 0, sampling), pieces, np.arange(n + 1))
+    depth = scipy.ndimage.maximum(depth_of(pieces > 0, sampling), pieces, np.arange(n + 1))
     half = 0.5 * min(sampling)  # the depth of a line one voxel wide is that of a voxel's edge
-    thick = depth - half >= THICK * (float(_depth(whole, sampling).max()) - half)
+    thick = depth - half >= THICK * (float(depth_of(whole, sampling).max()) - half)
     sizes = np.bincount(pieces.ravel(), minlength=n + 1)
     sizes[0] = 0
     if not is_meant:
@@ -206,10 +206,3 @@ def _rest_of(
     table[stay] = np.arange(GONE + 1, GONE + 1 + len(stay))
     found: NDArray[np.int32] = table[pieces]
     return found
-
-
-def _depth(mask: NDArray[np.bool_], sampling: Sequence[float]) -> NDArray[np.float32]:
-    """Give how far each voxel is from what is outside; beyond the array is outside as well."""
-    solid = np.ascontiguousarray(mask)
-    depth: NDArray[np.float32] = edt.edt(solid, anisotropy=tuple(sampling), black_border=True, parallel=1)
-    return depth
