@@ -1,4 +1,8 @@
-"""What the plugin adds to the start of napari: its import and manifest, and the opening of the dock."""
+"""What the plugin adds to the start of napari: its import and manifest, and the opening of the dock.
+
+Both are measured within one process, after what napari does alone: the difference between two processes scatters by as
+much as it is large.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,13 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import napari_unet
-from benchmarks.measure import Cost, environment, interleaved, say
+from benchmarks.measure import Cost, environment, say
 from benchmarks.record import Figure, Result, Settings
 from napari_unet.launch import has_display
 
@@ -26,37 +30,51 @@ from napari import Viewer
 """
 """All of napari with its window; `import napari` alone loads hardly anything."""
 
-PLUGIN = (
-    NAPARI
-    + """
+PLUGIN = """
 manager = npe2.PluginManager.instance()
 manager.register(npe2.PluginManifest.from_distribution("napari-unet"))
 import napari_unet.ui.main_widget
 """
-)
 """The plugin is found by its entry point, its manifest read and checked, and the dock's module imported."""
 
-EMPTY_WINDOW = """
+WINDOW = (
+    NAPARI
+    + """
+from qtpy.QtWidgets import QApplication
 viewer = Viewer()
 app = QApplication.instance()
-app.processEvents()
-"""
-
-DOCK = (
-    EMPTY_WINDOW
-    + """
-viewer.window.add_plugin_dock_widget("napari-unet", "U-Net")
 app.processEvents()
 """
 )
 """napari finds and reads all manifests when its first viewer opens, so that only the dock itself is left."""
 
-TAIL = """
+DOCK = """
+viewer.window.add_plugin_dock_widget("napari-unet", "U-Net")
+app.processEvents()
+"""
+
+SCRIPT = """
 import json, sys, time
-print(json.dumps([time.process_time(), time.time(), "torch" in sys.modules]))
+def now():
+    return time.process_time(), time.perf_counter()
+start = now()
+{before}
+middle = now()
+{after}
+end = now()
+costs = [[b - a for a, b in zip(*pair)] for pair in ((start, middle), (middle, end))]
+print(json.dumps([*costs, "torch" in sys.modules]))
 if "viewer" in globals():
     viewer.close()
 """
+
+
+@dataclass(frozen=True)
+class Start:
+    """What napari took alone, and what the plugin took after it."""
+
+    alone: Cost
+    more: Cost
 
 
 def run(settings: Settings) -> Result:
@@ -64,48 +82,48 @@ def run(settings: Settings) -> Result:
     rounds = 3 if settings.quick else 9
     # pip compiles what it installs, napari too; of a checkout it is done at the first start, which is not measured.
     compileall.compile_dir(Path(napari_unet.__file__).parent, quiet=1)
-    costs = interleaved({"napari": partial(start, NAPARI), "plugin": partial(start, PLUGIN)}, rounds)
-    figures = _figures("Importing the plugin", costs, "napari", "plugin", target=TARGET)
+    parts = {"Importing the plugin": (NAPARI, PLUGIN)}
     if has_display():
-        head = NAPARI + "from qtpy.QtWidgets import QApplication\n"
-        scripts = {"window": head + EMPTY_WINDOW, "window and dock": head + DOCK}
-        with tempfile.TemporaryDirectory() as folder, environment({"NAPARI_CONFIG": f"{folder}/settings.yaml"}):
-            shown = interleaved({name: partial(start, script) for name, script in scripts.items()}, rounds)
-        costs |= shown
-        figures += _figures("Opening the dock", shown, "window", "window and dock")
+        parts["Opening the dock"] = (WINDOW, DOCK)
     else:
         say("the dock is left out: there is no display")
-    samples = {f"{name}, CPU s": [cost.cpu for cost in part] for name, part in costs.items()}
-    samples |= {f"{name}, s": [cost.wall for cost in part] for name, part in costs.items()}
+    starts: dict[str, list[Start]] = {what: [] for what in parts}
+    with tempfile.TemporaryDirectory() as folder, environment({"NAPARI_CONFIG": f"{folder}/settings.yaml"}):
+        for number in range(rounds):
+            for what, scripts in parts.items():
+                starts[what].append(measure(*scripts))
+                say(f"round {number + 1} of {rounds}, {what}: {starts[what][-1].more.cpu:.3f} CPU s")
+    figures = [
+        figure
+        for what, found in starts.items()
+        for figure in _figures(what, found, TARGET if what == "Importing the plugin" else None)
+    ]
+    samples = {f"{what}, CPU s": [one.more.cpu for one in found] for what, found in starts.items()}
+    samples |= {f"{what}, s": [one.more.wall for one in found] for what, found in starts.items()}
     return Result(tuple(figures), samples)
 
 
-def start(script: str) -> Cost:
-    """Run a script in a fresh Python, from the start of the process to the script's end.
+def measure(before: str, after: str) -> Start:
+    """Run two scripts one after the other in a fresh Python.
 
     Raises
     ------
     RuntimeError
-        When it fails, or has imported torch.
+        When they fail, or have imported torch.
     """
-    started = time.time()
-    found = subprocess.run([sys.executable, "-c", script + TAIL], capture_output=True, text=True)
+    script = SCRIPT.format(before=before, after=after)
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     if found.returncode:
         raise RuntimeError(f"a script failed:\n{script}\n{found.stderr}")
-    cpu, ended, has_torch = json.loads(found.stdout.splitlines()[-1])
+    alone, more, has_torch = json.loads(found.stdout.splitlines()[-1])
     if has_torch:
         raise RuntimeError(f"torch was imported before anything was asked of it:\n{script}")
-    return Cost(cpu, ended - started)
+    return Start(Cost(*alone), Cost(*more))
 
 
-def _figures(
-    what: str, costs: dict[str, list[Cost]], without: str, with_it: str, *, target: float | None = None
-) -> list[Figure]:
-    pairs = list(zip(costs[with_it], costs[without], strict=True))
-    more = {"CPU time": median(a.cpu - b.cpu for a, b in pairs), "time": median(a.wall - b.wall for a, b in pairs)}
-    base = median(cost.cpu for cost in costs[without])
+def _figures(what: str, found: Sequence[Start], target: float | None) -> list[Figure]:
     return [
-        Figure(f"{what}: CPU time more than {without} alone", more["CPU time"], "s", target),
-        Figure(f"{what}: time more than {without} alone", more["time"], "s"),
-        Figure(f"{what}: CPU time of {without} alone", base, "s"),
+        Figure(f"{what}: CPU time more than napari alone", median(one.more.cpu for one in found), "s", target),
+        Figure(f"{what}: time more than napari alone", median(one.more.wall for one in found), "s"),
+        Figure(f"{what}: CPU time of napari alone", median(one.alone.cpu for one in found), "s"),
     ]
