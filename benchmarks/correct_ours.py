@@ -54,7 +54,7 @@ class Annotator:
     wrong shape once; of several in one, all but the largest, from the smallest on. Whatever is not good enough then, or
     was harmed, is outlined again, and what is left over deleted with the key at the pointer; there is nothing to undo.
     What is still wrong after eight outlines is painted with napari's brush. In a stack the first outline of an object
-    lies in its middle, the next one where it is still worst.
+    lies in its middle, the next one where it is still worst, drawn with Shift held: it is of the same object.
 
     Parameters
     ----------
@@ -85,6 +85,7 @@ class Annotator:
     is_drawing: bool = False
     earlier: list[NDArray[np.float64]] = field(default_factory=list)
     drawn: dict[int, list[int]] = field(default_factory=dict)
+    last: int = 0
 
     def __post_init__(self) -> None:
         self._brush = Painter(self.truth, self.sampling, self.least, self.hand)
@@ -151,6 +152,7 @@ class Annotator:
         edges = None if at is None else EdgeMap(self.kept)
         n_keys, self.is_drawing = int(not self.is_drawing), True
         more = {"outline": outline, "earlier": self.earlier[-MOST_OUTLINES:], "edges": edges}
+        more["goes_on"], self.last = self.last == one, one
         self.earlier.append(outline)
         return self._use("draw", [], 1 + n_keys, voxel_size=self.voxel_size, **more)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from napari_unet.app.session import Session
     from napari_unet.ui.results import Link, Results
     from napari_unet.ui.workspace import Workspace
-
-HAND_TOOLS = ("draw", "split")
-"""What an outline and an open line do in the Draw mode."""
 
 HOW = "Paint with napari's own brush; the tools change the selected objects. Each step is one Ctrl+Z."
 
@@ -56,7 +53,7 @@ class CorrectTab(QWidget):
             workspace.viewer,
             self.corrector.outline_pen,
             self._take_outline_pen,
-            *(self._by_hand(n) for n in HAND_TOOLS),
+            self._use_by_hand,
         )
         self._is_picking_silently = False
         self._ends: list[Callable[[], None]] = []
@@ -212,14 +209,11 @@ class CorrectTab(QWidget):
             return self.corrector.take_outline_pen()
         return None
 
-    def _by_hand(self, name: str) -> Callable[[NDArray[np.float64]], None]:
-        """Give what uses a tool on what is drawn by hand."""
-
-        def use(drawn: NDArray[np.float64]) -> None:
-            with messages.told():
-                self.corrector.use(name, [], self.tools.parameters(name), in_slice=self.tools.is_in_slice, drawn=drawn)
-
-        return use
+    def _use_by_hand(self, name: str, drawn: NDArray[np.float64], more: dict[str, Any]) -> None:
+        """Use a tool on what is drawn by hand."""
+        with messages.told():
+            parameters = {**self.tools.parameters(name), **more}
+            self.corrector.use(name, [], parameters, in_slice=self.tools.is_in_slice, drawn=drawn)
 
     def _on_magic(self, is_on: bool) -> None:
         self.buttons["magic"].setChecked(is_on)

@@ -14,7 +14,7 @@ from napari_unet.core.edits.magic import no_output
 from napari_unet.ui import layers, view
 from napari_unet.ui.drawings import DRAWING, REGIONS, SEEDS, Drawings, enclosed, under_line
 from napari_unet.ui.frame import Frame, frame_of
-from napari_unet.ui.magic import LEFT, MagicPen
+from napari_unet.ui.magic import MagicPen
 from napari_unet.ui.whole_edits import WholeEdits
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Corrector:
         self._viewer, self._results, self._session = workspace.viewer, results, session
         self._counting = counting
         self.drawings, self.pen = Drawings(workspace.viewer), MagicPen(workspace.viewer)
-        self.outline_pen = MagicPen(workspace.viewer, (LEFT,), zooms=True)
+        self.outline_pen = MagicPen(workspace.viewer, outlines=True)
         self._outlines: list[NDArray[np.float64]] = []
         self.whole = WholeEdits(results, session, counting)
 

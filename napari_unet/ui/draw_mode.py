@@ -21,15 +21,17 @@ GAP = 0.25
 class DrawMode:
     """Draw with one press and release for each object, until the key comes again or another tool of napari is taken.
 
+    With Shift, an outline is one more of the object that was outlined last.
+
     Parameters
     ----------
     viewer : napari Viewer
         What is drawn in.
     pen : MagicPen
         What draws.
-    take, outline, cut : callable
-        Take the pen up, and give the labels or None; make an object of an outline; cut along a line. What is drawn is
-        given as (N, axes of the labels layer) float, voxels.
+    take, use : callable
+        Take the pen up, and give the labels or None; use a tool, by its name, on what is drawn, (N, axes of the labels
+        layer) float, voxels, with more parameters.
     """
 
     def __init__(
@@ -37,10 +39,9 @@ class DrawMode:
         viewer: Viewer,
         pen: MagicPen,
         take: Callable[[], Labels | None],
-        outline: Callable[[NDArray[np.float64]], None],
-        cut: Callable[[NDArray[np.float64]], None],
+        use: Callable[[str, NDArray[np.float64], dict[str, Any]], None],
     ) -> None:
-        self._viewer, self._pen, self._take, self._outline, self._cut = viewer, pen, take, outline, cut
+        self._viewer, self._pen, self._take, self._use = viewer, pen, take, use
         self._labels: Labels | None = None
         self._rests = False
         self.on_change: Callable[[bool], None] = lambda is_on: None
@@ -103,7 +104,10 @@ class DrawMode:
         points = np.array(stroke.points)
         self._pen.wipe()
         if len(points) > 1:
-            (self._outline if is_closed(stroke.pixels) else self._cut)(points)
+            if is_closed(stroke.pixels):
+                self._use("draw", points, {} if stroke.is_plus else {"goes_on": True})
+            else:
+                self._use("split", points, {})
 
 
 def is_closed(pixels: list[tuple[float, float]]) -> bool:

@@ -31,7 +31,7 @@ class Drawn:
     Parameters
     ----------
     is_plus : bool
-        This is the object; otherwise none is here.
+        This is the object; otherwise none is here. Of an outline: it was drawn without Shift or Alt.
     points : list of (axes of the labels layer,) float, voxels
         At least one.
     pixels : list of (x, y)
@@ -52,14 +52,13 @@ class MagicPen:
     ----------
     viewer : napari Viewer
         What is drawn in.
-    buttons : tuple of int
-        Those that draw.
-    zooms : bool
-        The wheel zooms meanwhile.
+    outlines : bool
+        It draws outlines: with the left button only, the wheel zooms meanwhile, and nothing is a minus.
     """
 
-    def __init__(self, viewer: Viewer, buttons: tuple[int, ...] = (LEFT, RIGHT), *, zooms: bool = False) -> None:
-        self._viewer, self._buttons, self._zooms = viewer, buttons, zooms
+    def __init__(self, viewer: Viewer, *, outlines: bool = False) -> None:
+        self._viewer, self._outlines = viewer, outlines
+        self._buttons = (LEFT,) if outlines else (LEFT, RIGHT)
         self.on_stroke: Callable[[Drawn], None] = lambda stroke: None
         """Gets each stroke when the button is released."""
         self._labels: Labels | None = None
@@ -92,7 +91,7 @@ class MagicPen:
         self._viewer.layers.selection.active = labels
         self._labels, self._mode = labels, str(labels.mode)
         labels.mode = "pan_zoom"  # the brush rests
-        labels.mouse_pan, labels.mouse_zoom = False, self._zooms
+        labels.mouse_pan, labels.mouse_zoom = False, self._outlines
         self._viewer.mouse_drag_callbacks.append(self._on_drag)
         canvas = view.canvas_of(self._viewer)
         self._overlay = None if canvas is None else StrokeOverlay(canvas)
@@ -164,7 +163,7 @@ class MagicPen:
 
     def _show(self) -> None:
         if self._overlay is not None:
-            self._overlay.show_lines([(stroke.is_plus, stroke.pixels) for stroke in self._strokes])
+            self._overlay.show_lines([(stroke.is_plus or self._outlines, stroke.pixels) for stroke in self._strokes])
 
 
 class MagicKey:

@@ -159,6 +159,18 @@ def test_draw_when_an_object_is_outlined_again_in_another_slice_then_it_goes_thr
     assert iou(twice > 0, truth) > 0.85
 
 
+def test_draw_when_a_far_outline_goes_on_then_it_is_the_object_outlined_last_whatever_lies_there():
+    other = np.where(ball((35, 30, 50), (4, 16, 16)), 5, 0).astype(np.int32)
+    first, second = circle(30, 50, 5, z=4), circle(30, 50, 7, z=35)
+    once = drawn(other, first)
+    assert drawn(once, second, earlier=[first])[35, 30, 50] != 6
+    joined = drawn(once, second, earlier=[first], goes_on=True)
+    assert (joined[4:36, 30, 50] == 6).all()
+    for outline in (first, second):
+        at = int(outline[0, 0])
+        np.testing.assert_array_equal(joined[at] == 6, draw_outline(outline[:, 1:], SHAPE))
+
+
 def test_draw_when_another_object_lies_above_then_it_keeps_its_voxels():
     above = ball((36, 30, 50), (8, 16, 16))
     stack = np.where(above, 5, 0).astype(np.int32)

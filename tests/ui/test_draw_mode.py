@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from napari_unet.ui.main_widget import UNetWidget
     from tests.ui.conftest import Told
 
+NONE, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
+
 
 def round_about(row: float, column: float, radius: float) -> list[tuple[float, float]]:
     turns = np.linspace(0, 2 * np.pi, 24)
@@ -100,13 +102,21 @@ def test_outline_when_drawn_in_two_slices_of_a_stack_then_it_is_one_object_throu
     viewer.reset_view()
     canvas(viewer).setFocus()
     press(viewer)
-    for at in (6, 14):
+    for at, radius, held in ((6, 18, NONE), (14, 18, NONE), (2, 5, SHIFT)):
         viewer.dims.set_point(0, at)
-        stroke(viewer, *round_about(50, 40, 18))
+        stroke(viewer, *round_about(50, 40, radius), modifier=held)
     assert not told.errors
     after = labels_of(dock)
     assert set(np.unique(after)) == {0, 1}
     assert (after[6:15, 45:55, 35:45] == 1).all()
+    assert (after[2, 50, [36, 40, 44]] == 1).all()
+    assert not after[2, 50, [32, 48]].any()
+    viewer.dims.set_point(0, 22)
+    stroke(viewer, *round_about(20, 110, 5))
+    assert labels_of(dock)[22, 20, 110] == 2
+    viewer.dims.set_point(0, 2)
+    stroke(viewer, *round_about(20, 110, 5), modifier=SHIFT)
+    assert (labels_of(dock)[2:23, 20, 110] == 2).all()
 
 
 @pytest.mark.parametrize(("turn", "expected"), [(2 * np.pi, True), (1.9 * np.pi, True), (np.pi, False), (0.0, False)])

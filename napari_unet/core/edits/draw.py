@@ -43,6 +43,7 @@ def draw(
     outline: ArrayLike | None = None,
     stroke: ArrayLike | None = None,
     earlier: Sequence[ArrayLike] = (),
+    goes_on: bool = False,
     edges: Map | None = None,
     spared: Collection[int] = (),
     is_semantic: bool = False,
@@ -68,6 +69,9 @@ def draw(
     earlier : sequence of (N, labels.ndim) float, voxels
         Outlines drawn before. Nothing is left of an object that is outlined again; in a stack, its outlines in other
         planes stay its boundary there.
+    goes_on : bool
+        In a stack: it is one more outline of the object that was outlined last, however far from it. Without it, one
+        that lies farther off than such an object is high is another object.
     edges : Map, optional
         High inside objects, such as the network's foreground probability.
     spared : collection of int
@@ -116,7 +120,7 @@ def draw(
         again = drawn_again(labels, (box, inside), sections)
         return replace_by(labels, Drawn(box, inside, again), spared, sampling, new_id)
     lengths = voxel_size or (1.0,) * 3
-    through = draw_through(labels, (box, inside), sections, edges, lengths)
+    through = draw_through(labels, (box, inside), sections, edges, lengths, goes_on=goes_on)
     return replace_by(labels, through, spared, lengths, new_id)
 
 

@@ -27,7 +27,13 @@ FARTHER = 2.5
 
 
 def draw_through(
-    labels: Labels, section: Section, earlier: Sequence[Section], edges: Map | None, lengths: Sequence[float]
+    labels: Labels,
+    section: Section,
+    earlier: Sequence[Section],
+    edges: Map | None,
+    lengths: Sequence[float],
+    *,
+    goes_on: bool = False,
 ) -> Drawn:
     """Make an object in a stack of an outline, and of those drawn before for the same object.
 
@@ -43,10 +49,12 @@ def draw_through(
         High inside objects, such as the network's foreground probability.
     lengths : (3,) float
         Of a voxel's edges.
+    goes_on : bool
+        It is the object of the last outline before; without it, that is judged by where the two lie.
     """
     axis = next((at for at, part in enumerate(section[0]) if section[1].shape[at] == 1), 0)
     ordered = [lengths[axis], *np.delete(lengths, axis)]
-    own, group = _of_one_object(labels, section, earlier, axis, ordered)
+    own, group = _of_one_object(labels, section, earlier, axis, ordered, goes_on=goes_on)
     box = tuple(
         slice(min(b.start for b in parts), max(b.stop for b in parts))
         for parts in zip(*(place for place, _ in group), strict=True)
@@ -83,7 +91,13 @@ def _placed(place: Box, mask: NDArray[np.bool_], box: Box, axis: int) -> NDArray
 
 
 def _of_one_object(
-    labels: Labels, section: Section, earlier: Sequence[Section], axis: int, lengths: Sequence[float]
+    labels: Labels,
+    section: Section,
+    earlier: Sequence[Section],
+    axis: int,
+    lengths: Sequence[float],
+    *,
+    goes_on: bool,
 ) -> tuple[int, list[Section]]:
     """Find the earlier outlines of the object that is outlined now; gives its id, 0 without any, and all outlines.
 
@@ -92,7 +106,9 @@ def _of_one_object(
     """
     others = [one for one in earlier if one[1].shape[axis] == 1 and one[0][axis] != section[0][axis]]
     here, share = _mostly(labels, section)
-    if others and _overlaps(section, others[-1], axis):
+    if goes_on and earlier:
+        here = _mostly(labels, earlier[-1])[0]
+    elif others and _overlaps(section, others[-1], axis):
         box, mask = others[-1]
         far = abs(box[axis].start - section[0][axis].start) * lengths[0]
         room = 1 if share >= MOST else FARTHER
