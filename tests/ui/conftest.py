@@ -12,17 +12,20 @@ from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import QCoreApplication, QEvent
 from scipy import ndimage as ndi
 
-from napari_unet.app import commands, library
+from napari_unet.app import commands, library, streaming
 from napari_unet.app.commands import KeptOutput, SegmentResult, Training
 from napari_unet.core.base.parts import check_image
 from napari_unet.core.base.progress import Progress
 from napari_unet.core.store.spec import SPEC_FILE, ModelSpec
+from napari_unet.core.targets import DecodeSettings
 from napari_unet.ui import messages
 from napari_unet.ui.main_widget import UNetWidget
+from tests.app.models import save_tiny
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from napari.layers import Labels
     from napari.viewer import Viewer
     from numpy.typing import NDArray
     from pytestqt.qtbot import QtBot
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 MODEL = "blobs"
 LIMIT_MS = 60_000
+STACK = (8, 40, 60)
+"""Voxels of an image whose labels stay on the disk under `small_limit`."""
 
 
 @dataclass(frozen=True)
@@ -189,3 +194,37 @@ def press(dock: UNetWidget, qtbot: QtBot) -> None:
 def wait_idle(dock: UNetWidget, qtbot: QtBot) -> None:
     """Wait for the end of the job; the limit is for a machine that does much else."""
     qtbot.waitUntil(lambda: not dock.session.jobs.is_busy, timeout=LIMIT_MS)
+
+
+# --- labels that stay on the disk
+
+
+@pytest.fixture
+def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let labels of 2500 voxels be not large, and those of more be."""
+    monkeypatch.setattr(streaming, "fair_bytes", lambda: 100_000.0)
+
+
+@pytest.fixture
+def tiny(models_home: object) -> str:
+    """Put a network of random weights into the library."""
+    loose = DecodeSettings(foreground=0.05, seed=0.01, split=0.01, min_size=1)  # it finds something
+    save_tiny(library.models_folder(), "tiny", decode=loose.to_dict())
+    return "tiny"
+
+
+@pytest.fixture
+def streamed(viewer: Viewer, tiny: str, dock: UNetWidget, qtbot: QtBot) -> UNetWidget:
+    """Segment a stack that is larger than the limit by the button."""
+    data = np.random.default_rng(0).random(STACK, dtype=np.float32)
+    viewer.add_image(data, name="stack", axis_labels=("z", "y", "x"), scale=(3, 1, 1))
+    press(dock, qtbot)
+    return dock
+
+
+def stores() -> list[Path]:
+    return sorted(library.results_folder().glob("*.zarr"))
+
+
+def labels_of(viewer: Viewer) -> Labels:
+    return viewer.layers[-1]

@@ -13,15 +13,10 @@ from napari_unet.app.asking import Asker
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.progress import Progress
 from napari_unet.core.io import open_labels, zarr_write
-from napari_unet.core.targets import DecodeSettings
 from napari_unet.ui import large_results, layers
-from tests.app.models import save_tiny
-from tests.ui.conftest import LIMIT_MS, find_blobs, press, squares, wait_idle
+from tests.ui.conftest import LIMIT_MS, STACK, find_blobs, labels_of, press, squares, stores, wait_idle
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from napari.layers import Labels
     from napari.viewer import Viewer
     from pytestqt.qtbot import QtBot
 
@@ -29,38 +24,7 @@ if TYPE_CHECKING:
     from napari_unet.ui.main_widget import UNetWidget
     from tests.ui.conftest import Told
 
-LIMIT = 100_000.0  # bytes: labels of 2500 voxels are not large, those of more are
-STACK = (8, 40, 60)
-
-
-@pytest.fixture(autouse=True)
-def limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "fair_bytes", lambda: LIMIT)
-
-
-@pytest.fixture
-def tiny(models_home: object) -> str:
-    """Put a network of random weights into the library."""
-    loose = DecodeSettings(foreground=0.05, seed=0.01, split=0.01, min_size=1)  # it finds something
-    save_tiny(library.models_folder(), "tiny", decode=loose.to_dict())
-    return "tiny"
-
-
-@pytest.fixture
-def streamed(viewer: Viewer, tiny: str, dock: UNetWidget, qtbot: QtBot) -> UNetWidget:
-    """Segment a stack that is larger than the limit by the button."""
-    rng = np.random.default_rng(0)
-    viewer.add_image(rng.random(STACK, dtype=np.float32), name="stack", axis_labels=("z", "y", "x"))
-    press(dock, qtbot)
-    return dock
-
-
-def stores() -> list[Path]:
-    return sorted(library.results_folder().glob("*.zarr"))
-
-
-def labels_of(viewer: Viewer) -> Labels:
-    return viewer.layers[-1]
+pytestmark = pytest.mark.usefixtures("small_limit")
 
 
 def test_segment_when_the_image_is_large_then_labels_lie_on_the_disk_and_the_tab_says_where(

@@ -11,53 +11,18 @@ from napari_unet.app import library, streaming
 from napari_unet.core.base.glimpse import Glimpse
 from napari_unet.core.base.progress import Progress
 from napari_unet.core.io import open_labels
-from napari_unet.core.targets import DecodeSettings
 from napari_unet.ui import layers
 from napari_unet.ui.segment_tab import AGAIN
-from tests.app.models import save_tiny
-from tests.ui.conftest import LIMIT_MS, press, wait_idle
+from tests.ui.conftest import LIMIT_MS, labels_of, press, stores, wait_idle
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from napari.layers import Labels
     from napari.viewer import Viewer
     from pytestqt.qtbot import QtBot
 
     from napari_unet.ui.main_widget import UNetWidget
     from tests.ui.conftest import Told
 
-LIMIT = 100_000.0  # bytes: labels of 2500 voxels are not large, those of more are
-
-
-@pytest.fixture(autouse=True)
-def limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "fair_bytes", lambda: LIMIT)
-
-
-@pytest.fixture
-def tiny(models_home: object) -> str:
-    """Put a network of random weights into the library."""
-    loose = DecodeSettings(foreground=0.05, seed=0.01, split=0.01, min_size=1)  # it finds something
-    save_tiny(library.models_folder(), "tiny", decode=loose.to_dict())
-    return "tiny"
-
-
-@pytest.fixture
-def streamed(viewer: Viewer, tiny: str, dock: UNetWidget, qtbot: QtBot) -> UNetWidget:
-    """Segment a stack that is larger than the limit by the button."""
-    data = np.random.default_rng(0).random((8, 40, 60), dtype=np.float32)
-    viewer.add_image(data, name="stack", axis_labels=("z", "y", "x"), scale=(3, 1, 1))
-    press(dock, qtbot)
-    return dock
-
-
-def stores() -> list[Path]:
-    return sorted(library.results_folder().glob("*.zarr"))
-
-
-def labels_of(viewer: Viewer) -> Labels:
-    return viewer.layers[-1]
+pytestmark = pytest.mark.usefixtures("small_limit")
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, *, yes: bool) -> list[str]:
