@@ -93,6 +93,17 @@ def test_train_when_the_seed_is_the_same_then_so_are_the_weights():
     assert not same(one, START)
 
 
+def test_train_when_a_share_of_the_start_is_kept_then_all_that_it_gives_is_mixed_with_it():
+    rated = []
+    plain = train(START, [SAMPLE], QUICK).model
+    recipe = replace(QUICK, keep=0.25, check_every=QUICK.steps)
+    mixed = train(START, [SAMPLE], recipe, watch=lambda model: float(len(rated.append(model) or rated))).model
+    for name, value in mixed.weights.items():
+        wanted = 0.75 * plain.weights[name] + 0.25 * START.weights[name] if value.is_floating_point() else value
+        torch.testing.assert_close(value, wanted, rtol=0, atol=1e-6)
+    assert same(rated[0], mixed)
+
+
 def interrupt(after):
     """Make a report that cancels after some steps."""
 

@@ -4,6 +4,7 @@ References
 ----------
 B. Polyak, A. Juditsky: Acceleration of Stochastic Approximation by Averaging (the running mean of the weights). SIAM J.
 Control Optim. 1992, doi:10.1137/0330046.
+M. Wortsman et al.: Robust fine-tuning of zero-shot models (old and new weights mixed). CVPR 2022, arXiv:2109.01903.
 """
 
 from __future__ import annotations
@@ -47,7 +48,11 @@ FIRST_SCALE = 2.0**10
 
 
 class Run:
-    """One training; each `step` brings it on."""
+    """One training; each `step` brings it on.
+
+    What it gives as a model is the running mean of the weights, mixed with ``recipe.keep`` of those it started from:
+    that brings back much of what was forgotten, and takes hardly any of what was learned.
+    """
 
     def __init__(
         self, model: Model, samples: Sequence[Prepared], recipe: Recipe, rate: Rate | None, watch: Rate | None
@@ -199,7 +204,11 @@ class Run:
         return score
 
     def _as_model(self, weights: dict[str, Tensor]) -> Model:
-        return Model(self.model.spec, {name: value.detach().cpu().clone() for name, value in weights.items()})
+        found = {name: value.detach().cpu().clone() for name, value in weights.items()}
+        if self.recipe.keep:
+            for name, value in found.items():
+                _blend(value, self.model.weights[name], 1 - self.recipe.keep)
+        return Model(self.model.spec, found)
 
     def result(self) -> TrainResult:
         """Give the best state, or the running mean where nothing was validated."""
