@@ -24,6 +24,7 @@ from napari_unet.app.annotations import (
     unique_ids,
 )
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.sections import section_axis
 from napari_unet.core.store.training_set import Sample
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 UNKNOWN, KNOWN, CUT = 0, 1, 2
 RING = 0.25
 """Width of the known background around an object that teaches, as a share of its diameter."""
+
+FAR = 1e9
+"""From slice to slice, for what was drawn in single ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +177,10 @@ def _cut(labels: Labels, done: Mask) -> frozenset[int]:
 
 
 def _rings(labels: Labels, ids: frozenset[int], voxel_size: Sequence[float] | None) -> Mask:
-    """Draw the unlabelled voxels near objects; works inside the padded box of each."""
+    """Draw the unlabelled voxels near objects; works inside the padded box of each.
+
+    What is drawn in single slices of a stack says nothing about the slices above and below.
+    """
     import edt  # the dock opens without it
 
     ring = np.zeros(labels.shape, bool)
@@ -181,13 +188,17 @@ def _rings(labels: Labels, ids: frozenset[int], voxel_size: Sequence[float] | No
     chosen = np.where(_belongs(labels, ids), labels, 0)
     numbered, _ = fastremap.renumber(chosen, preserve_zero=True)
     for index, box in enumerate(scipy.ndimage.find_objects(numbered), start=1):
-        n_voxels = int(np.count_nonzero(numbered[box] == index))
-        radius = max(RING * _diameter(n_voxels * float(size.prod()), labels.ndim), float(size.min()))
+        mask, steps = numbered[box] == index, size.copy()
+        section = section_axis(mask, labels.shape, size)
+        if section is not None:
+            steps[section] = FAR
+        within = np.delete(size, [] if section is None else section)
+        radius = max(RING * _diameter(np.count_nonzero(mask) * float(within.prod()), len(within)), float(size.min()))
         near = tuple(
             slice(max(0, part.start - math.ceil(radius / step)), part.stop + math.ceil(radius / step))
-            for part, step in zip(box, size, strict=True)
+            for part, step in zip(box, steps, strict=True)
         )
-        distance = edt.edt(numbered[near] != index, anisotropy=tuple(size), black_border=False)
+        distance = edt.edt(numbered[near] != index, anisotropy=tuple(steps), black_border=False)
         ring[near] |= distance <= radius
     ring &= labels == 0
     return ring

@@ -124,6 +124,14 @@ def test_annotated_when_voxels_are_anisotropic_then_the_ring_is_as_wide_in_um():
     assert annotated[7, 30, 15]
 
 
+def test_annotated_when_a_cell_was_drawn_in_single_slices_then_nothing_is_said_of_those_between():
+    labels = np.zeros((15, 60, 60), np.int32)
+    labels[[5, 9], 20:40, 20:40] = 1
+    annotated = annotated_mask(accept(start(labels), [1]), labels)
+    assert annotated[[5, 9], 30, 17:43].all()
+    assert not np.delete(annotated, [5, 9], axis=0).any()
+
+
 def test_annotated_when_a_region_cuts_a_cell_then_its_class_teaches_and_its_shape_does_not():
     c = mark_done(start(cells()), (slice(0, 60), slice(0, 60)))
     annotated = annotated_mask(c, cells())

@@ -311,8 +311,10 @@ def _is_alike(weights: Mapping[str, Tensor], model: Model) -> bool:
 
 
 def _endless(recipe: Recipe) -> Recipe:
-    """Learn without an end, after a short warm-up always alike."""
-    return replace(recipe, steps=LONGEST, seconds=None, warmup=WARMUP / LONGEST, decay_from=1.0, schedule="linear")
+    """Learn without an end, after a short warm-up always alike; so far from the old weights that none may stay."""
+    return replace(
+        recipe, steps=LONGEST, seconds=None, warmup=WARMUP / LONGEST, decay_from=1.0, schedule="linear", keep=0.0
+    )
 
 
 def _twice(prepared: Prepared, sample: Sample, ids: NDArray[Any]) -> Prepared:

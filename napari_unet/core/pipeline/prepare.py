@@ -16,6 +16,7 @@ from napari_unet.core.base.resize import resize_linear, resize_nearest
 from napari_unet.core.base.tiles import Box, bounding_box, grow
 from napari_unet.core.pipeline.channels import check_channels, read_samples, select_channels
 from napari_unet.core.pipeline.scale import object_diameter, sampling_of, voxel_factors, zoom_factor, zoomed_shape
+from napari_unet.core.pipeline.sections import as_sections
 from napari_unet.core.targets import get_target
 from napari_unet.core.targets.weights import weight_map
 
@@ -133,6 +134,8 @@ def prepare(
         When the channels do not fit the model, or the weighting its target.
     """
     check_channels(sample.image, spec, None)
+    if spec.target == "instances":
+        sample = as_sections(sample)
     volume = select_channels(sample.image, sample.image.volume(), spec, None)
     if statistics is None:
         statistics = measure(Normalisation(**spec.normalisation), read_samples(sample.image, spec, None))
