@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 MUST_GAIN, FEW_GAIN = 0.01, 3.0
 """Settings are changed only for more than this: small gains are chance. The second is in objects, so that it counts
-where few are annotated: after a training on 10 to 30 cells of another kind, settings that were better by less on these
-cells were worse on other images in each of eight cases, and no better when they were tuned on held-out cells."""
+where few are annotated: after trainings on 10 to 30 cells of another kind, settings that were better by less on these
+cells were worse on other images in seven of seven cases, and no better where held-out cells had chosen them (two)."""
 
 
 def tune(model: Model, samples: Sequence[Sample], report: Report = silent) -> Model:
