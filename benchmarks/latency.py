@@ -114,6 +114,8 @@ class Stage:
         self.viewer.add_image(sample.image.data, name="nuclei", scale=sample.image.voxel_size, units="µm")
         self.dock: UNetWidget = self.viewer.window.add_plugin_dock_widget("napari-unet", "U-Net")[1]
         self.dock.session.set_model(model)
+        while self.dock.device.is_loading:  # nobody is as fast; what comes later is measured
+            spin(0.1)
         self._rows = 0
         self.dock.segment.button.click()
         self._wait()

@@ -6,17 +6,14 @@ much as it is large.
 
 from __future__ import annotations
 
-import compileall
 import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
-import napari_unet
 from benchmarks.measure import Cost, environment, say
 from benchmarks.record import Figure, Result, Settings
 from napari_unet.launch import has_display
@@ -80,8 +77,6 @@ class Start:
 def run(settings: Settings) -> Result:
     """Measure imports everywhere, and the dock where there is a display."""
     rounds = 3 if settings.quick else 9
-    # pip compiles what it installs, napari too; of a checkout it is done at the first start, which is not measured.
-    compileall.compile_dir(Path(napari_unet.__file__).parent, quiet=1)
     parts = {"Importing the plugin": (NAPARI, PLUGIN)}
     if has_display():
         parts["Opening the dock"] = (WINDOW, DOCK)

@@ -60,6 +60,9 @@ class DeviceLine(QLabel):
             warm_up()
             # The first click on Segment or Fine-tune would wait for them.
             from napari_unet.app import commands, live, preflight  # noqa: F401
+            from napari_unet.core import io  # noqa: F401
+            from napari_unet.core.pipeline import fine_tune, segment  # noqa: F401
+            from napari_unet.ui import loss_plot  # noqa: F401
         except (OSError, ImportError, RuntimeError) as error:
             message, hint = describe_error(error)
             self._tell(f"Device: {message}", hint)
