@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import nan
+from math import isfinite, nan
 from typing import Protocol
 
 import pyqtgraph as pg
@@ -83,6 +83,7 @@ class LossPlot(QWidget):
         return len(self._rows)
 
     def _draw(self) -> None:
+        self._loss.show_ends([r.loss for r in self._rows if isfinite(r.loss)])
         self._loss.show_points([(r.step, r.loss) for r in self._rows])
         scored = [(r.step, r.score) for r in self._rows if r.score is not None]
         self._score.show_points(scored)
@@ -127,6 +128,10 @@ class _Curve(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no
         self._box.setXLink(other._box)
         self._box.setYRange(0, 1)
         self._axes[0].setTicks([[(0, "0"), (0.5, "0.5"), (1, "1")]])
+
+    def show_ends(self, values: Sequence[float]) -> None:
+        """Name the lowest and the highest value: so low a plot has no room for the numbers that pyqtgraph chooses."""
+        self._axes[0].setTicks([[(one, f"{one:.3g}") for one in {min(values), max(values)}]] if values else None)
 
     def show_points(self, points: Sequence[tuple[float, float]]) -> None:
         broken = with_breaks(points)

@@ -26,6 +26,17 @@ def test_plot_when_no_score_was_measured_then_only_the_loss_is_shown(qtbot: QtBo
     assert not plot._score.isVisible()
 
 
+def test_plot_when_losses_are_shown_then_only_the_lowest_and_the_highest_are_named(qtbot: QtBot) -> None:
+    plot = LossPlot("light")
+    qtbot.addWidget(plot)
+    plot.show()
+    for step, loss in enumerate((0.25, 0.3333333, 0.2, float("nan"))):
+        plot.add_row(Row(step, loss))
+    axis = plot._loss._axes[0]
+    qtbot.waitUntil(lambda: axis._tickLevels is not None, timeout=LIMIT_MS)
+    assert sorted(text for _, text in axis._tickLevels[0]) == ["0.2", "0.333"]
+
+
 def test_breaks_when_the_steps_start_again_then_the_line_is_cut() -> None:
     broken = with_breaks([(1, 0.5), (2, 0.4), (1, 0.6), (2, 0.3)])
     assert [isnan(x) for x, _ in broken] == [False, False, True, False, False]
