@@ -35,15 +35,18 @@ class Tile:
 def plan_tiles(
     shape: tuple[int, ...], tile: tuple[int, ...], halo: tuple[int, ...], multiple: tuple[int, ...]
 ) -> list[Tile]:
-    """Cover a volume with a balanced grid of tiles.
+    """Cover a volume with a balanced grid of tiles: all read equally much.
+
+    A tile at the volume's edge needs no context beyond it and writes more instead. Equal reads cost as little as equal
+    cores would, the largest of them is smaller, and memory that one tile has freed fits the next one.
 
     Parameters
     ----------
     shape : tuple of int, voxels
         The volume; every axis a multiple of `multiple`.
     tile : tuple of int, voxels
-        Wanted size of a core per axis; the cores come out equal, near to it, never larger than it (but at least one
-        multiple).
+        Wanted size of a core per axis. What a tile reads is never larger than it (but at least one multiple) with its
+        halo on both sides.
     halo : tuple of int, voxels per side
         Context per axis; rounded up to the multiple, so that pooling grids agree between tiles.
     multiple : tuple of int, voxels
@@ -59,14 +62,19 @@ def plan_tiles(
 
 
 def _plan_axis(size: int, tile: int, halo: int, multiple: int) -> list[tuple[slice, slice, slice]]:
-    halo = round_up(halo, multiple)
-    blocks = size // multiple
-    n_tiles = ceil(blocks / max(1, tile // multiple))
-    cuts = [(index * blocks // n_tiles) * multiple for index in range(n_tiles + 1)]
+    blocks, margin = size // multiple, ceil(halo / multiple)
+    n_tiles, inner = ceil(blocks / max(1, tile // multiple)), blocks - 2 * margin
+    if n_tiles == 1 or inner <= 0:  # one tile, or each of them would read everything
+        n_tiles, read = 1, blocks
+    else:
+        core = ceil(inner / n_tiles)
+        n_tiles, read = ceil(inner / core), core + 2 * margin
+    starts = [index * (blocks - read) // max(1, n_tiles - 1) for index in range(n_tiles)]
+    cuts = [0, *(start + margin for start in starts[1:]), blocks]
     out = []
-    for start, stop in pairwise(cuts):
-        first, last = max(0, start - halo), min(size, stop + halo)
-        out.append((slice(start, stop), slice(first, last), slice(start - first, stop - first)))
+    for start, (first, last) in zip(starts, pairwise(cuts), strict=True):
+        parts = (first, last), (start, start + read), (first - start, last - start)
+        out.append(tuple(slice(low * multiple, high * multiple) for low, high in parts))
     return out
 
 
