@@ -2,7 +2,8 @@
 
 A run is one network, loss, set and seed in a process of its own on one core; it is kept as one line of
 `results/architectures.jsonl`, and runs that are there already are not made again, so that the benchmark can be
-interrupted. First all with two minutes, then the best three networks with ten.
+interrupted. First all with two minutes, then the best three networks with ten. How many steps that is was measured
+before all of them (`architectures_costs`), so that runs may be made beside other work.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from statistics import mean
 
+from benchmarks.architectures_costs import step_costs
 from benchmarks.architectures_page import write_page
 from benchmarks.architectures_run import TASKS, Job, Run, run_job
 from benchmarks.measure import PASSIVE, environment, say
@@ -24,6 +26,10 @@ RUNS = RESULTS / "architectures.jsonl"
 SECONDS, LONG_SECONDS, QUICK_SECONDS = 120.0, 600.0, 4.0
 """CPU seconds of one core for the steps of a training; what comes before and after is the same for all."""
 
+NETWORKS = tuple((net, "auto") for net in NETS)
+KINDS = (*NETWORKS, *(("unet", loss) for loss in LOSSES if loss != "dice_ce"))
+"""Networks and losses: every network, and the U-Net with every loss but the targets' own, which is `auto`."""
+
 SEEDS = (0, 1, 2)
 BEST = 3
 """Networks that are trained once more, for longer."""
@@ -34,24 +40,18 @@ def run(settings: Settings) -> Result:
     seconds = settings.seconds or (QUICK_SECONDS if settings.quick else SECONDS)
     seeds = SEEDS[:1] if settings.quick else SEEDS
     runs = {} if settings.quick else read_runs()
-    _make([*network_jobs(seconds, seeds[:1]), *loss_jobs(seconds, seeds[:1])], runs, settings)
+    _make(short_jobs(KINDS, seconds, seeds[:1]), runs, settings)
     if settings.quick:
         return Result(tuple(_figures(runs.values(), seconds)))
-    _make(network_jobs(seconds, seeds), runs, settings)
+    _make(short_jobs(NETWORKS, seconds, seeds), runs, settings)
     _make(longer_jobs(list(runs.values()), seeds), runs, settings)
-    _make(loss_jobs(seconds, seeds), runs, settings)
+    _make(short_jobs(KINDS, seconds, seeds), runs, settings)
     return Result(tuple(_figures(runs.values(), SECONDS)), {"runs": len(runs)})
 
 
-def network_jobs(seconds: float, seeds: tuple[int, ...]) -> list[Job]:
-    """List the runs of all networks, one seed after the other."""
-    return [Job(task, net, "auto", seed, seconds) for seed in seeds for net in NETS for task in TASKS]
-
-
-def loss_jobs(seconds: float, seeds: tuple[int, ...]) -> list[Job]:
-    """List the runs of the U-Net with every loss but the targets' own, which is among the networks."""
-    others = [loss for loss in LOSSES if loss != "dice_ce"]
-    return [Job(task, "unet", loss, seed, seconds) for seed in seeds for loss in others for task in TASKS]
+def short_jobs(kinds: Iterable[tuple[str, str]], seconds: float, seeds: tuple[int, ...]) -> list[Job]:
+    """List the runs of networks and losses, one seed after the other."""
+    return [Job(task, *kind, seed, seconds) for seed in seeds for kind in kinds for task in TASKS]
 
 
 def longer_jobs(runs: Iterable[Run], seeds: tuple[int, ...]) -> list[Job]:
@@ -89,9 +89,13 @@ def _make(jobs: list[Job], runs: dict[Job, Run], settings: Settings) -> None:
     missing = [job for job in jobs if job not in runs]
     # One core each: two runs side by side give more than one run on two cores.
     with environment({**PASSIVE, "OMP_NUM_THREADS": "1"}):
+        costs = step_costs(settings.data, tuple(NETS), quick=settings.quick)
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(os.cpu_count(), context, max_tasks_per_child=1) as pool:
-            waiting = {pool.submit(run_job, job, settings.data, quick=settings.quick): job for job in missing}
+            waiting = [
+                pool.submit(run_job, job, costs[job.task, job.net], settings.data, quick=settings.quick)
+                for job in missing
+            ]
             for number, done in enumerate(as_completed(waiting), start=1):
                 one = done.result()
                 runs[one.job] = one
@@ -103,8 +107,7 @@ def _make(jobs: list[Job], runs: dict[Job, Run], settings: Settings) -> None:
 
 def _missing(n_runs: int) -> int:
     """Give how many runs are still to be made."""
-    n_short = len(network_jobs(SECONDS, SEEDS)) + len(loss_jobs(SECONDS, SEEDS))
-    return n_short + BEST * len(TASKS) * len(SEEDS) - n_runs
+    return len(short_jobs(KINDS, SECONDS, SEEDS)) + BEST * len(TASKS) * len(SEEDS) - n_runs
 
 
 def _sections(runs: Iterable[Run]) -> dict[str, list[Run]]:

@@ -16,14 +16,16 @@ from napari_unet.core.base.options import TrainOptions
 
 if TYPE_CHECKING:
     from napari_unet.core.base.progress import Progress
+    from napari_unet.core.pipeline.prepare import Prepared
+    from napari_unet.core.pipeline.recipe import Recipe
     from napari_unet.core.store.models import Model
     from napari_unet.core.store.training_set import Sample
 
 TUNE_ON = 6
 """Training images that the thresholds are tuned on."""
 
-PROBE_STEPS, FORGET = 5, 2
-"""Steps that tell how long one takes, without the first ones, which load and compile."""
+FORGET = 2
+"""Steps that do not tell how long one takes: the first ones load and compile."""
 
 
 @dataclass(frozen=True)
@@ -95,26 +97,14 @@ class Run:
     memory: float
 
 
-def run_job(job: Job, data: Path, *, quick: bool) -> Run:
+def run_job(job: Job, step_seconds: float, data: Path, *, quick: bool) -> Run:
     """Train one network on one set, and score it; runs in a process of its own."""
-    from napari_unet.core.pipeline.fine_tune import augment_for
-    from napari_unet.core.pipeline.prepare import prepare
-    from napari_unet.core.pipeline.recipe import scratch_recipe
-    from napari_unet.core.pipeline.scratch import describe_data
     from napari_unet.core.pipeline.train import train
     from napari_unet.core.pipeline.tune import tune
-    from napari_unet.core.store.models import initial_model
 
     task = TASKS[job.task]
     teachers, judges = load(data, task, quick=quick)
-    options = TrainOptions(net=job.net, loss=job.loss, target=task.target, seed=job.seed)
-    spec = describe_data(teachers, options, job.net)
-    start = initial_model(spec, job.seed)
-    prepared = [prepare(one, spec) for one in teachers]
-    recipe = replace(scratch_recipe(options, start.net_config, prepared, augment_for(start)), seconds=None)
-    step_seconds = time_of_a_step(
-        lambda report: train(start, prepared, replace(recipe, steps=PROBE_STEPS), report=report)
-    )
+    start, prepared, recipe = beginning(teachers, task.target, job.net, job.loss, job.seed)
     steps = max(1, round(job.seconds / step_seconds))
     trained = train(start, prepared, replace(recipe, steps=steps)).model
     memory = peak_memory() / 2**30
@@ -128,6 +118,24 @@ def run_job(job: Job, data: Path, *, quick: bool) -> Run:
         megapixel_seconds(model, task.side),
         memory,
     )
+
+
+def beginning(
+    teachers: list[Sample], target: str, net: str, loss: str, seed: int
+) -> tuple[Model, list[Prepared], Recipe]:
+    """Give what a training begins with: a network with random weights, its images and a recipe without an end."""
+    from napari_unet.core.pipeline.fine_tune import augment_for
+    from napari_unet.core.pipeline.prepare import prepare
+    from napari_unet.core.pipeline.recipe import scratch_recipe
+    from napari_unet.core.pipeline.scratch import describe_data
+    from napari_unet.core.store.models import initial_model
+
+    options = TrainOptions(net=net, loss=loss, target=target, seed=seed)
+    spec = describe_data(teachers, options, net)
+    start = initial_model(spec, seed)
+    prepared = [prepare(one, spec) for one in teachers]
+    recipe = scratch_recipe(options, start.net_config, prepared, augment_for(start))
+    return start, prepared, replace(recipe, seconds=None)
 
 
 def load(data: Path, task: Task, *, quick: bool) -> tuple[list[Sample], list[Sample]]:
