@@ -63,18 +63,19 @@ def plan_tiles(
 
 def _plan_axis(size: int, tile: int, halo: int, multiple: int) -> list[tuple[slice, slice, slice]]:
     blocks, margin = size // multiple, ceil(halo / multiple)
-    n_tiles, inner = ceil(blocks / max(1, tile // multiple)), blocks - 2 * margin
-    if n_tiles == 1 or inner <= 0:  # one tile, or each of them would read everything
+    n_tiles, between = ceil(blocks / max(1, tile // multiple)), blocks - 2 * margin
+    if n_tiles == 1 or between <= 0:  # one tile, or each of them would read everything
         n_tiles, read = 1, blocks
     else:
-        core = ceil(inner / n_tiles)
-        n_tiles, read = ceil(inner / core), core + 2 * margin
+        own = ceil(between / n_tiles)
+        n_tiles, read = ceil(between / own), own + 2 * margin
     starts = [index * (blocks - read) // max(1, n_tiles - 1) for index in range(n_tiles)]
     cuts = [0, *(start + margin for start in starts[1:]), blocks]
     out = []
     for start, (first, last) in zip(starts, pairwise(cuts), strict=True):
         parts = (first, last), (start, start + read), (first - start, last - start)
-        out.append(tuple(slice(low * multiple, high * multiple) for low, high in parts))
+        core, seen, inner = (slice(low * multiple, high * multiple) for low, high in parts)
+        out.append((core, seen, inner))
     return out
 
 
