@@ -398,6 +398,18 @@ def test_tiled_when_the_volume_is_lazy_then_is_read_box_by_box_and_gives_the_sam
     assert lazy.n_reads > 1
 
 
+def test_tiled_when_the_network_works_on_a_tile_then_the_next_one_is_read_before_it_is_waited_for():
+    log = []
+
+    class Logged(Lazy):
+        def __getitem__(self, index):
+            log.append("read")
+            return super().__getitem__(index)
+
+    run_tiled(Double(NetConfig(base=2, depth=1)), Logged(noise(128, 32)), lambda *_: log.append("write"), tile=32)
+    assert log == ["read", "read", "write", "read", "write", "read", "write", "write"]
+
+
 @pytest.mark.parametrize("at_fault", ["reader", "network", "writer", "report"])
 def test_tiled_when_something_fails_midway_then_it_is_raised_at_once(at_fault):
     error = Cancelled() if at_fault == "report" else OSError("the disk is gone")

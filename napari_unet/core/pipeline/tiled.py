@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import zip_longest
 from math import ceil, prod
 from typing import TYPE_CHECKING
 
@@ -197,9 +198,13 @@ def _try_tiles(
     left = [job for job in jobs if not done[_coarse(job.core, multiple)].all()]
     reuse = Reuse(partial(_compute, engine))
     try:
-        for n_done, job in enumerate(left, len(jobs) - len(left) + 1):
+        tile = read_mirrored(volume, left[0].read)
+        for n_done, (job, following) in enumerate(zip_longest(left, left[1:]), len(jobs) - len(left) + 1):
             core, inner = job.inside(shape)
-            write(core, reuse(read_mirrored(volume, job.read), inner))
+            logits = reuse(tile, inner)
+            # A GPU computes on its own until its result is asked for: meanwhile the next tile is read.
+            tile = read_mirrored(volume, following.read) if following else tile
+            write(core, logits)
             done[_coarse(job.core, multiple)] = True
             report(Progress(n_done, len(jobs), f"tile {n_done} of {len(jobs)}"))
     except (RuntimeError, MemoryError) as error:
