@@ -221,7 +221,7 @@ def _coarse(box: Box, multiple: tuple[int, ...]) -> Box:
 
 def _compute(engine: Runner, tile: NDArray[np.float32]) -> Tensor:
     """Run the network on (C, [Z,] Y, X): (K, [Z,] Y, X), on the device."""
-    batch = torch.from_numpy(tile)[None]
+    batch = torch.from_numpy(np.require(tile, requirements="W"))[None]  # torch warns of read-only arrays
     if engine.device.type == "cuda":
         batch = batch.pin_memory()  # is copied while the host goes on
     return engine(batch)[0]
