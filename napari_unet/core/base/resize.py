@@ -22,7 +22,7 @@ def resize_linear(volume: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.fl
         return volume.astype(np.float32, copy=False)
     if is_repeated(volume):
         return repeat(resize_linear(volume[:1], shape), len(volume))
-    tensor = torch.from_numpy(np.require(volume, np.float32, "CW"))[None]  # torch warns of read-only arrays
+    tensor = torch.from_numpy(np.require(volume, np.float32, ["C", "W"]))[None]  # torch warns of read-only arrays
     dims = volume.ndim - 1
     # torch smooths before it shrinks only in 2D; in 3D averaging whole numbers of voxels afterwards does the same.
     if dims == 2:
