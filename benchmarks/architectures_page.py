@@ -15,7 +15,8 @@ PAGE = ROOT / "docs" / "architectures.md"
 HEAD = """# Networks and losses compared
 
 Written by `python -m benchmarks architectures`. Every training has the same budget of CPU time on one core, so a
-network whose steps cost less takes more of them; then come the best three networks with five times as much. The sets:
+network whose steps cost less takes more of them: what a step costs was measured beforehand, in turns and with nothing
+else on the machine. Then come the best three networks with five times as much. The sets:
 nuclei (2018 Data Science Bowl, every 4th training image, AP at an IoU of 0.5 on every 2nd validation image),
 hippocampus (MRI, every 4th volume, mean Dice on every 2nd), axons (electron microscopy, 6 images, mean Dice on 2).
 All networks have the widths of the preset `fast` and the recipe of a new model; `auto` is the target's own loss

@@ -16,19 +16,16 @@ from itertools import pairwise
 from math import log
 from statistics import mean
 
-from benchmarks.few_cells_data import DOMAINS, HOME
+from benchmarks.few_cells_data import DOMAINS
 from benchmarks.few_cells_page import write_page
 from benchmarks.few_cells_run import METHODS, PEERS, Job, Run, run_job
 from benchmarks.measure import PASSIVE, environment, say
 from benchmarks.record import RESULTS, Figure, Result, Settings
 from benchmarks.runs import keep_run, runs_in
-from benchmarks.simulate import starting_model
+from benchmarks.simulate import fluorescence_model
 
 RUNS = RESULTS / "few_cells.jsonl"
 SEEDS = (0, 1, 2)
-START_SECONDS = 1200.0
-"""Budget of the starting model, on fluorescence only."""
-
 NONE = "no adaptation"
 OURS = ("ours, instant", "ours, quick", "ours, full")
 FEW = 30
@@ -37,8 +34,7 @@ FEW = 30
 
 def run(settings: Settings) -> Result:
     """Make the runs that are missing, then the figures of all."""
-    seconds = settings.seconds or START_SECONDS
-    start = starting_model(settings.folder(HOME.folder), settings.cache, f"{seconds:.0f}s")
+    start = fluorescence_model(settings)
     runs = {} if settings.quick else read_runs()
     seeds = SEEDS[:1] if settings.quick else SEEDS
     for seed in seeds:

@@ -15,14 +15,13 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from math import isnan
 from statistics import mean
 
-from benchmarks.few_cells import START_SECONDS
-from benchmarks.few_cells_data import DOMAINS, HOME
+from benchmarks.few_cells_data import DOMAINS
 from benchmarks.gate_page import SHIFTED, write_page
 from benchmarks.gate_run import Job, Run, run_job, taught_home
 from benchmarks.measure import PASSIVE, environment, say
 from benchmarks.record import RESULTS, Figure, Result, Settings
 from benchmarks.runs import keep_run, runs_in
-from benchmarks.simulate import starting_model
+from benchmarks.simulate import fluorescence_model
 
 RUNS = RESULTS / "gate.jsonl"
 PLACES = (("histology", 0), ("axons", 0), ("brightfield", 0), ("histology", 1), ("axons", 1))
@@ -37,8 +36,7 @@ WORSE = 0.02
 
 def run(settings: Settings) -> Result:
     """Make the runs that are missing, then the figures of all."""
-    seconds = settings.seconds or START_SECONDS
-    start = starting_model(settings.folder(HOME.folder), settings.cache, f"{seconds:.0f}s")
+    start = fluorescence_model(settings)
     places = PLACES[:1] if settings.quick else PLACES
     runs = {} if settings.quick else read_runs()
     homes = settings.cache / ("gate-quick" if settings.quick else "gate")

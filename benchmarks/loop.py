@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.measure import say
 from benchmarks.record import Figure, Result, Settings
-from benchmarks.simulate import choose_image, choose_region, correct, starting_model, teach
+from benchmarks.simulate import choose_image, choose_region, correct, fluorescence_model, teach
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.metrics.instances import average_precision, match_counts, pool
 from napari_unet.core.pipeline.fine_tune import fine_tune
@@ -24,8 +24,6 @@ GAIN_TARGET = 0.04
 """AP at IoU 0.5, median over the seeds."""
 
 SEEDS = (0, 1, 2)
-SECONDS, QUICK_SECONDS = 1200.0, 60.0
-"""Budget of the starting model."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +65,7 @@ class Round:
 def run(settings: Settings) -> Result:
     """Go once around for each seed."""
     data = settings.folder("dsb2018")
-    seconds = settings.seconds or (QUICK_SECONDS if settings.quick else SECONDS)
-    model = load_model(starting_model(data, settings.cache, f"{seconds:.0f}s"))
+    model = load_model(fluorescence_model(settings))
     others = load_histology(data, "val")[: 4 if settings.quick else None]
     teachers = load_histology(data, "train")
     before = score(model, others)
@@ -86,7 +83,7 @@ def run(settings: Settings) -> Result:
         ),
         *(Figure(f"fine-tuning with seed {one.seed}", one.seconds, "s") for one in rounds),
     ]
-    return Result(tuple(figures), {"rounds": [asdict(one) for one in rounds], "starting model, s": seconds})
+    return Result(tuple(figures), {"rounds": [asdict(one) for one in rounds], "starting model": model.spec.name})
 
 
 def load_histology(data: Path, part: str) -> list[Sample]:

@@ -23,8 +23,14 @@ from napari_unet.core.base.options import Budget
 from napari_unet.core.store.spec import SPEC_FILE
 
 if TYPE_CHECKING:
+    from benchmarks.record import Settings
     from napari_unet.core.base.image import Image
     from napari_unet.core.store.training_set import Sample
+
+START = "2400steps"
+"""Training of the model that knows fluorescence only: some twenty minutes on two cores."""
+
+MODELS = Path(__file__).parent / "models"
 
 FEWEST, MOST = 10, 20
 """Cells of a region."""
@@ -126,6 +132,18 @@ def snapshot_of(image: Image, predicted: Labels, correction: Correction) -> Snap
     said = notes.mark_unsure(said, correction.unsure)
     said = notes.mark_done(said, correction.box)
     return take_snapshot(image, correction.labels, said)
+
+
+def fluorescence_model(settings: Settings) -> Path:
+    """Give the folder of the model that benchmarks start from: it knows fluorescence only.
+
+    It is kept in the repository, so that runs of different days and machines begin alike. ``--seconds`` trains another.
+    """
+    budget = START if settings.seconds is None else f"{settings.seconds:.0f}s"
+    kept = MODELS / f"fluorescence-{budget}"
+    if (kept / SPEC_FILE).is_file():
+        return kept
+    return starting_model(settings.folder("dsb2018"), settings.cache, budget)
 
 
 def starting_model(data: Path, cache: Path, budget: str, *options: str) -> Path:

@@ -19,12 +19,10 @@ import numpy as np
 
 from benchmarks.architectures_run import TUNE_ON, time_of_a_step
 from benchmarks.architectures_run import score as score_of
-from benchmarks.few_cells import START_SECONDS
-from benchmarks.few_cells_data import HOME
 from benchmarks.measure import PASSIVE, environment, in_child, say
 from benchmarks.record import RESULTS, Figure, Result, Settings
 from benchmarks.runs import keep_run, runs_in
-from benchmarks.simulate import starting_model
+from benchmarks.simulate import fluorescence_model
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.base.tiles import bounding_box
 
@@ -87,7 +85,7 @@ class Run:
 def run(settings: Settings) -> Result:
     """Make the runs that are missing, one after the other on one core, then the figures of all."""
     seconds = settings.seconds or (QUICK_SECONDS if settings.quick else SECONDS)
-    start = starting_model(settings.folder(HOME.folder), settings.cache, f"{START_SECONDS:.0f}s")
+    start = fluorescence_model(replace(settings, seconds=None))
     runs = {} if settings.quick else read_runs()
     numbers = (1, ALL) if settings.quick else NUMBERS
     jobs = [Job(folder, n, seconds) for folder in SETS for n in numbers if (settings.data / folder).is_dir()]

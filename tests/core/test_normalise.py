@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from napari_unet.core.base import sample
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.normalise import Normalisation, measure
+from napari_unet.core.base.repeated import is_repeated, repeat
+from napari_unet.core.base.resize import resize_linear
 
 KINDS = [Normalisation(), Normalisation("zscore")]
 
@@ -62,6 +64,23 @@ def test_apply_when_called_then_leaves_the_image_alone():
     before = volume.copy()
     normalised(Normalisation(), volume)
     np.testing.assert_array_equal(volume, before)
+
+
+@pytest.mark.parametrize("how", KINDS, ids=lambda k: k.kind)
+def test_normalise_when_a_channel_is_repeated_then_it_is_worked_and_held_once(how):
+    one = np.random.default_rng(0).gamma(2, 10, (1, 20, 30))
+    shown = repeat(one, 3)
+    found = normalised(how, shown)
+    np.testing.assert_array_equal(found, normalised(how, np.concatenate([one] * 3)))
+    assert is_repeated(found)
+    smaller = resize_linear(found, (10, 14))
+    np.testing.assert_array_equal(smaller, resize_linear(np.ascontiguousarray(found), (10, 14)))
+    assert is_repeated(smaller)
+
+
+def test_is_repeated_when_channels_are_arrays_of_their_own_then_is_false():
+    assert not is_repeated(np.zeros((3, 4, 5)))
+    assert not is_repeated(repeat(np.zeros((1, 4, 5)), 1))
 
 
 def test_measure_when_channels_differ_then_each_has_its_own_scale():

@@ -17,11 +17,12 @@ from napari_unet.core.base import memory
 from napari_unet.core.base.catalogue import NETS
 from napari_unet.core.base.errors import Cancelled, UserError
 from napari_unet.core.base.options import SegmentOptions
+from napari_unet.core.base.tiles import round_up
 from napari_unet.core.nets.config import NetConfig
 from napari_unet.core.pipeline import fits, tiled
 from napari_unet.core.pipeline.blend import blend, plan_axis
 from napari_unet.core.pipeline.engine import Engine
-from napari_unet.core.pipeline.grid import read_mirrored
+from napari_unet.core.pipeline.grid import plan_jobs, read_mirrored
 from napari_unet.core.pipeline.halo import exact_halo
 from napari_unet.core.pipeline.reuse import constant_values
 from napari_unet.core.pipeline.segment import BLENDED, segment
@@ -288,9 +289,9 @@ def test_default_tile_when_memory_is_short_then_is_smaller(monkeypatch):
     ("config", "shape", "wanted"),
     [
         (NetConfig(base=4), (1000, 1000), 1024),
-        (NetConfig(base=4), (1000, 1100), 512),
-        (NetConfig(base=4, depth=5), (1000, 1100), 1024),
-        (NetConfig(base=4, norm="instance"), (1000, 1100), 1024),
+        (NetConfig(base=4), (9999, 9999), 512),
+        (NetConfig(base=4, depth=5), (9999, 9999), 1024),
+        (NetConfig(base=4, norm="instance"), (9999, 9999), 1024),
     ],
     ids=["one tile", "several", "it sees far", "blended"],
 )
@@ -300,6 +301,22 @@ def test_default_tile_when_the_image_is_cut_then_is_smaller_unless_that_would_ch
     monkeypatch.setattr(tiled, "free_bytes", lambda _: 2**40)
     engine = Engine(lived_in(config), config, net="unet", device="cpu", precision="fp32")
     assert default_tile(engine, shape) == wanted
+
+
+@pytest.mark.parametrize("shape", [(64, 512, 512), (30, 512, 512), (128, 128, 2000), (400, 400, 400)])
+def test_default_tile_when_longer_tiles_compute_less_then_takes_them_if_they_read_no_more_than_a_cube(shape, monkeypatch):
+    monkeypatch.setattr(tiled, "free_bytes", lambda _: 2**40)
+    engine = Engine(lived_in(config := NetConfig(dims=3, base=2)), config, net="unet", device="cpu", precision="fp32")
+
+    def read_at_once(size):
+        jobs = plan_jobs(config, shape, size, engine.halo)
+        volumes = [np.prod([part.stop - part.start for part in job.read]) for job in jobs]
+        return max(volumes), sum(volumes)
+
+    usual, chosen = read_at_once(tiled.TILE[3]), read_at_once(default_tile(engine, shape))
+    cube = (tiled.TILE[3] + 2 * round_up(max(engine.halo), max(config.multiple()))) ** 3
+    assert chosen[0] <= cube
+    assert chosen[1] < usual[1]
 
 
 def test_free_bytes_when_asked_then_is_a_plausible_number():
@@ -396,6 +413,18 @@ def test_tiled_when_the_volume_is_lazy_then_is_read_box_by_box_and_gives_the_sam
     lazy = Lazy(volume)
     np.testing.assert_array_equal(run(Double(config), lazy, tile=16), run(Double(config), volume, tile=16))
     assert lazy.n_reads > 1
+
+
+def test_tiled_when_the_network_works_on_a_tile_then_the_next_one_is_read_before_it_is_waited_for():
+    log = []
+
+    class Logged(Lazy):
+        def __getitem__(self, index):
+            log.append("read")
+            return super().__getitem__(index)
+
+    run_tiled(Double(NetConfig(base=2, depth=1)), Logged(noise(128, 32)), lambda *_: log.append("write"), tile=32)
+    assert log == ["read", "read", "write", "read", "write", "read", "write", "write"]
 
 
 @pytest.mark.parametrize("at_fault", ["reader", "network", "writer", "report"])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.repeated import is_repeated, repeat
 from napari_unet.core.base.sample import grid_step
 
 
@@ -43,7 +44,9 @@ class Statistics:
     scale: tuple[float, ...]
 
     def apply(self, volume: NDArray[Any]) -> NDArray[np.float32]:
-        """Normalise (C, [Z,] Y, X) intensities; float32, a copy."""
+        """Normalise (C, [Z,] Y, X) intensities; float32, another array. A repeated channel stays one."""
+        if is_repeated(volume) and len({*zip(self.offset, self.scale, strict=True)}) == 1:
+            return repeat(Statistics(self.offset[:1], self.scale[:1]).apply(volume[:1]), len(volume))
         out = volume.astype(np.float32)
         for channel, offset, scale in zip(out, self.offset, self.scale, strict=True):
             channel -= offset
@@ -59,20 +62,23 @@ def measure(normalisation: Normalisation, volumes: Iterable[NDArray[Any]]) -> St
     normalisation : Normalisation
         How to measure.
     volumes : iterable of (C, [Z,] Y, X) arrays
-        The parts of one image, best its `napari_unet.core.base.parts.samples`, which take no more memory however
-        large it is; of a large part some voxels on a grid count.
+        The parts of one image, all or none with a repeated channel; best its `napari_unet.core.base.parts.samples`,
+        which take no more memory however large it is; of a large part some voxels on a grid count.
 
     Returns
     -------
     Statistics
         The scale is never 0: a constant channel gets 1.
     """
-    samples = [_subsample(volume) for volume in volumes]
+    n_repeated, samples = 1, list[list[NDArray[Any]]]()
+    for volume in volumes:
+        n_repeated = len(volume) if is_repeated(volume) else 1
+        samples.append(_subsample(volume[:1] if n_repeated > 1 else volume))
     # Channel by channel, for only one to be held as float64.
     pairs = [
         _offset_and_scale(normalisation, np.concatenate(parts, dtype=np.float64))
         for parts in zip(*samples, strict=True)
-    ]
+    ] * n_repeated
     return Statistics(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
 
 

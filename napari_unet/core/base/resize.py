@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_unet.core.base.repeated import is_repeated, repeat
+
 
 def resize_linear(volume: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Resample (C, [Z,] Y, X) intensities linearly to a spatial shape; averages where it shrinks.
@@ -18,7 +20,9 @@ def resize_linear(volume: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.fl
     """
     if volume.shape[1:] == shape:
         return volume.astype(np.float32, copy=False)
-    tensor = torch.from_numpy(np.ascontiguousarray(volume, dtype=np.float32))[None]
+    if is_repeated(volume):
+        return repeat(resize_linear(volume[:1], shape), len(volume))
+    tensor = torch.from_numpy(np.require(volume, np.float32, ["C", "W"]))[None]  # torch warns of read-only arrays
     dims = volume.ndim - 1
     # torch smooths before it shrinks only in 2D; in 3D averaging whole numbers of voxels afterwards does the same.
     if dims == 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
-from math import ceil
+from math import ceil, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,14 +61,28 @@ def plan_tiles(
     return [Tile(*(tuple(part[i] for part in parts) for i in range(3))) for parts in product(*axes)]
 
 
-def _plan_axis(size: int, tile: int, halo: int, multiple: int) -> list[tuple[slice, slice, slice]]:
+def count_read(
+    shape: tuple[int, ...], tile: tuple[int, ...], halo: tuple[int, ...], multiple: tuple[int, ...]
+) -> tuple[int, int]:
+    """Give how many voxels one tile of `plan_tiles` reads, and all of them together."""
+    axes = [_balance(*args) for args in zip(shape, tile, halo, multiple, strict=True)]
+    one = prod(read * m for (_, read), m in zip(axes, multiple, strict=True))
+    return one, one * prod(n_tiles for n_tiles, _ in axes)
+
+
+def _balance(size: int, tile: int, halo: int, multiple: int) -> tuple[int, int]:
+    """Give the number of tiles along an axis, and what each of them reads, in multiples."""
     blocks, margin = size // multiple, ceil(halo / multiple)
     n_tiles, between = ceil(blocks / max(1, tile // multiple)), blocks - 2 * margin
     if n_tiles == 1 or between <= 0:  # one tile, or each of them would read everything
-        n_tiles, read = 1, blocks
-    else:
-        own = ceil(between / n_tiles)
-        n_tiles, read = ceil(between / own), own + 2 * margin
+        return 1, blocks
+    own = ceil(between / n_tiles)
+    return ceil(between / own), own + 2 * margin
+
+
+def _plan_axis(size: int, tile: int, halo: int, multiple: int) -> list[tuple[slice, slice, slice]]:
+    blocks, margin = size // multiple, ceil(halo / multiple)
+    n_tiles, read = _balance(size, tile, halo, multiple)
     starts = [index * (blocks - read) // max(1, n_tiles - 1) for index in range(n_tiles)]
     cuts = [0, *(start + margin for start in starts[1:]), blocks]
     out = []

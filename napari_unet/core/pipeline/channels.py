@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.parts import samples
+from napari_unet.core.base.repeated import repeat
 
 if TYPE_CHECKING:
     from napari_unet.core.base.image import Image
@@ -100,5 +101,5 @@ def _as_model(image: Image, volume: NDArray[Any], spec: ModelSpec, channel: int 
         weights = np.asarray(LUMINANCE, np.float32).reshape(3, *(1,) * (volume.ndim - 1))
         return np.asarray((volume.astype(np.float32) * weights).sum(0, keepdims=True), dtype=np.float32)
     if spec.colour == "repeat" and volume.shape[0] == 1:
-        return np.broadcast_to(volume, (spec.channels, *volume.shape[1:]))
+        return repeat(volume, spec.channels)
     return volume
