@@ -156,6 +156,7 @@ class CorrectTab(QWidget):
         self.review.colours.end()
         self.corrector.pen.stop()
         self.drawing.stop()
+        self.corrector.drawings.end()
         while self._ends:
             self._ends.pop()()
 
