@@ -138,6 +138,19 @@ def test_stack_channels_when_shapes_differ_then_names_them():
         stack_channels([PLANE.image, STACK.image])
 
 
+def test_stack_channels_when_they_are_time_series_then_every_time_point_stays():
+    data = np.arange(3 * 4 * 5).reshape(3, 4, 5)
+    found = stack_channels([Image(data, "TYX"), Image(-data[:, np.newaxis], "TCYX")])
+    assert found.axes == "TCYX"
+    np.testing.assert_array_equal(found.data, np.stack([data, -data], axis=1))
+
+
+def test_stack_channels_when_one_is_a_stack_and_one_a_time_series_then_refuses():
+    data = np.zeros((6, 4, 5))
+    with pytest.raises(UserError, match=r"ZYX.*TYX"):
+        stack_channels([Image(data, "ZYX"), Image(data, "TYX")])
+
+
 @pytest.mark.parametrize("broken", [0, 1, 2])
 def test_save_when_it_breaks_off_at_any_file_then_the_training_set_can_still_be_loaded(folder, monkeypatch, broken):
     calls = []

@@ -150,7 +150,7 @@ def _load(name: str, paths: list[Path], labels: Path, annotated: Path | None) ->
 
 
 def stack_channels(images: Sequence[Image]) -> Image:
-    """Join images of one channel each, on the same grid, to one image.
+    """Join images of one channel each, on the same grid, to one image with all their time points.
 
     Raises
     ------
@@ -158,13 +158,16 @@ def stack_channels(images: Sequence[Image]) -> Image:
         When their shapes differ.
     """
     first = images[0]
-    if any(one.data.shape != first.data.shape or one.n_channels != 1 for one in images):
-        shapes = ", ".join(f"{one.name} {tuple(one.data.shape)}" for one in images)
+    grids = {(one.label_axes, one.label_shape) for one in images}
+    if len(grids) > 1 or any(one.n_channels != 1 for one in images):
+        shapes = ", ".join(f"{one.name} {one.axes} {tuple(one.data.shape)}" for one in images)
         raise UserError(
             f"The channels have different shapes: {shapes}.", "Give images of one grid and one channel each."
         )
-    data = np.stack([one.volume()[0] for one in images])
-    return replace(first, data=data, axes="C" + first.spatial_axes)
+    frames = [np.stack([one.volume(time)[0] for one in images]) for time in range(first.n_times)]
+    if "T" not in first.axes:
+        return replace(first, data=frames[0], axes="C" + first.spatial_axes)
+    return replace(first, data=np.stack(frames), axes="TC" + first.spatial_axes)
 
 
 def save_sample(folder: Path, sample: Sample, image_file: Path | None = None) -> Path:
