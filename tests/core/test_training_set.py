@@ -107,6 +107,26 @@ def test_load_when_labels_have_no_image_then_names_them(folder):
         load_samples(folder)
 
 
+@pytest.mark.parametrize("part", ["images", "labels", "annotated"])
+def test_load_when_a_name_is_there_in_two_formats_then_refuses(folder, part):
+    write_labels(folder / "train" / part / "s1.npy", PLANE.labels)
+    with pytest.raises(UserError, match=rf"{part} holds 's1' in two formats"):
+        load_samples(folder)
+
+
+def test_load_when_no_mask_has_the_name_of_its_labels_then_refuses(folder):
+    for path in (folder / "train" / "annotated").iterdir():
+        path.rename(path.with_name(f"{path.stem}_mask.tif"))
+    with pytest.raises(UserError, match="s0_mask"):
+        load_samples(folder)
+
+
+def test_load_when_a_mask_holds_what_no_byte_can_then_refuses(folder):
+    write_labels(folder / "train" / "annotated" / "s1.tif", np.full((24, 32), 257, np.uint16))
+    with pytest.raises(UserError, match="annotated mask of 's1'"):
+        load_samples(folder)
+
+
 def test_load_when_an_image_cannot_be_used_then_is_named(folder):
     constant = replace(PLANE.image, data=np.zeros((24, 32), np.float32))
     write_image(folder / "train" / "images" / "s1.tif", constant)

@@ -88,14 +88,16 @@ def load_samples(
     Raises
     ------
     UserError
-        When a folder is missing, names do not match, or an image or its labels cannot be used.
+        When a folder is missing, names do not match or occur twice, or an image or its labels cannot be used.
     """
+    from napari_unet.core.io import by_stem  # slow to load, and the dock opens without it
+
     folder = Path(folder)
     root = folder if (folder / IMAGES).is_dir() else folder / "train"
     if not (root / IMAGES).is_dir() or not (root / labels).is_dir():
         raise UserError(f"{folder} holds no training set.", f"It needs the folders {IMAGES}/ and {labels}/.")
-    label_files = _by_stem(root / labels)
-    image_files = _by_stem(root / IMAGES)
+    label_files = by_stem(root / labels)
+    image_files = by_stem(root / IMAGES)
     wanted = sorted(label_files)[:limit]
     files = {name: [image_files.get(name + suffix) for suffix in (channels or ("",))] for name in wanted}
     missing = [name for name, paths in files.items() if None in paths]
@@ -103,7 +105,13 @@ def load_samples(
         raise UserError(
             f"No image for the labels {', '.join(missing[:5])}.", f"Each file of {labels}/ needs one in {IMAGES}/."
         )
-    annotated = _by_stem(root / ANNOTATED) if (root / ANNOTATED).is_dir() else {}
+    annotated = by_stem(root / ANNOTATED) if (root / ANNOTATED).is_dir() else {}
+    # One of a sample that a crash left without labels may be there as well; of none at all the names are wrong.
+    if annotated and not annotated.keys() & label_files.keys():
+        raise UserError(
+            f"No labels for the masks {', '.join(sorted(annotated)[:5])}.",
+            f"Give each mask of {ANNOTATED}/ the name of its labels in {labels}/.",
+        )
     return [
         _load(name, [p for p in files[name] if p is not None], label_files[name], annotated.get(name))
         for name in wanted
@@ -133,19 +141,14 @@ def sample_files(folder: Path, name: str) -> tuple[Path, Path, Path]:
     return image, labels, annotated
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
-    from napari_unet.core.io import expand, stem
-
-    return {stem(path): path for path in expand([str(folder)])}
-
-
 def _load(name: str, paths: list[Path], labels: Path, annotated: Path | None) -> Sample:
     from napari_unet.core.io import read_image, read_labels  # slow to load, and the dock opens without it
 
     images = [read_image(path) for path in paths]
     image = images[0] if len(images) == 1 else stack_channels(images)
     check_image(image)
-    mask = None if annotated is None else read_labels(annotated).astype(np.uint8)
+    # What is too large for the type must not come round to a value that means something.
+    mask = None if annotated is None else read_labels(annotated).clip(max=np.iinfo(np.uint8).max).astype(np.uint8)
     return Sample(replace(image, name=name), read_labels(labels), mask, name)
 
 
