@@ -50,6 +50,15 @@ def test_sample_when_wholly_annotated_then_is_so_after_a_round_trip(tmp_path):
     assert (load_samples(tmp_path)[0].annotated == 1).all()
 
 
+def test_sample_when_numbers_are_too_large_for_a_file_then_its_objects_stay_apart(tmp_path):
+    sample = replace(PLANE, labels=PLANE.labels.astype(np.int64) << 33)
+    save_sample(tmp_path, sample)
+    (found,) = load_samples(tmp_path)
+    pairs = np.unique(np.stack([found.labels.ravel(), sample.labels.ravel()]), axis=1)
+    assert pairs.shape[1] == len(np.unique(PLANE.labels))  # each number there stands for one here
+    assert (pairs[:, 0] == 0).all()
+
+
 def test_digest_when_image_or_labels_change_then_changes():
     other_labels = replace(PLANE, labels=np.flipud(PLANE.labels))
     other_image = replace(PLANE, image=replace(PLANE.image, data=PLANE.image.data + 1))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import fastremap
 import numpy as np
 from numpy.typing import NDArray
 
@@ -181,7 +182,7 @@ def save_sample(folder: Path, sample: Sample, image_file: Path | None = None) ->
     folder : Path
         The training set; made where it is missing.
     sample : Sample
-        What is added, or replaced.
+        What is added, or replaced. Objects with numbers that no file of labels holds get others.
     image_file : Path or None
         A file that `save_sample` wrote for the same image: it is linked, so that it takes no room twice.
 
@@ -202,8 +203,16 @@ def save_sample(folder: Path, sample: Sample, image_file: Path | None = None) ->
         link_file(image_file, image)
     write_labels(mask, annotated, sample.image)
     # The labels come last: an image without labels is not a sample, so a crash leaves no half sample.
-    write_labels(labels, sample.labels, sample.image)
+    write_labels(labels, _numbered(sample.labels), sample.image)
     return image
+
+
+def _numbered(labels: NDArray[Any]) -> NDArray[Any]:
+    """Number objects anew where a number is too large to be written; classes never are that many."""
+    if int(labels.max(initial=0)) <= np.iinfo(np.uint32).max:
+        return labels
+    numbered: NDArray[Any] = fastremap.renumber(labels, preserve_zero=True, in_place=False)[0]
+    return numbered
 
 
 def copy_sample(source: Path, name: str, folder: Path) -> None:
