@@ -44,9 +44,13 @@ class Statistics:
 
     def apply(self, volume: NDArray[Any]) -> NDArray[np.float32]:
         """Normalise (C, [Z,] Y, X) intensities; float32, a copy."""
-        out = volume.astype(np.float32)
-        for channel, offset, scale in zip(out, self.offset, self.scale, strict=True):
-            channel -= offset
+        out = np.empty(volume.shape, np.float32)
+        for given, channel, offset, scale in zip(volume, out, self.offset, self.scale, strict=True):
+            if np.can_cast(volume.dtype, np.float32):
+                channel[...] = given
+                channel -= offset
+            else:  # a little on top of a large offset: only the difference fits into float32
+                np.subtract(given, offset, out=channel, dtype=np.float64, casting="same_kind")
             channel /= scale
         return out
 
