@@ -298,7 +298,7 @@ class Session:
     def redecode(
         self, key: str, options: SegmentOptions, on_done: Callable[[SegmentResult], None]
     ) -> Job[SegmentResult] | None:
-        """Decode a kept output with other thresholds; a newer call supersedes an older one.
+        """Decode a kept output with other thresholds; a newer call supersedes an older one, and so does a new output.
 
         Returns
         -------
@@ -310,9 +310,16 @@ class Session:
         result = self.result(key)
         if result.prediction is None or not result.model:
             return None
-        request = RedecodeRequest(result.prediction, library.find_model(result.model), options)
+        kept = result.prediction
+
+        def _on_done(found: SegmentResult) -> None:
+            now = self.result(key).prediction
+            if now is not None and now.output is kept.output:  # else Segment, or undo, has put another one there
+                on_done(found)
+
+        request = RedecodeRequest(kept, library.find_model(result.model), options)
         job: Job[SegmentResult] = Job("Change thresholds", _topic(key), exclusive=False)
-        return self.jobs.start(commands.redecode, request, job, on_done=on_done)
+        return self.jobs.start(commands.redecode, request, job, on_done=_on_done)
 
     def merge_result(self, key: str, labels_now: Labels, result: SegmentResult) -> Labels:
         """Put a new prediction into a result; one undo step.

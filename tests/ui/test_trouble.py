@@ -167,6 +167,21 @@ def test_labels_when_removed_during_a_job_then_the_result_comes_on_a_new_layer(
     assert not told.errors
 
 
+def test_threshold_when_changed_during_a_job_then_the_labels_follow_it(
+    viewer: Viewer, gate: Gate, dock: UNetWidget, qtbot: QtBot
+) -> None:
+    viewer.add_image(squares())
+    dock.segment.button.click()
+    assert gate.is_inside.wait(60)
+    dock.segment.options.widgets["threshold"].value = 0.8
+    qtbot.waitUntil(lambda: not dock.segment._decode.isActive(), timeout=LIMIT_MS)  # there is nothing to decode yet
+    gate.is_open.set()
+    qtbot.waitUntil(lambda: dock.results.current is not None, timeout=LIMIT_MS)
+    labels = dock.results.need().labels
+    qtbot.waitUntil(lambda: not layers.labels_array(labels)[5, 5], timeout=LIMIT_MS)
+    assert layers.labels_array(labels).any()
+
+
 def test_viewer_when_closed_while_training_then_the_job_is_given_up(
     viewer: Viewer, segmented: UNetWidget, gate: Gate, qtbot: QtBot
 ) -> None:

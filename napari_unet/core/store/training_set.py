@@ -208,7 +208,7 @@ def save_sample(folder: Path, sample: Sample, image_file: Path | None = None) ->
 
 
 def _numbered(labels: NDArray[Any]) -> NDArray[Any]:
-    """Number objects anew where a number is too large to be written; classes never are that many."""
+    """Give objects other numbers where one is too large to be written; classes never are so many."""
     if int(labels.max(initial=0)) <= np.iinfo(np.uint32).max:
         return labels
     numbered: NDArray[Any] = fastremap.renumber(labels, preserve_zero=True, in_place=False)[0]
