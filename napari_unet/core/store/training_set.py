@@ -209,7 +209,7 @@ def save_sample(folder: Path, sample: Sample, image_file: Path | None = None) ->
 
 def _numbered(labels: NDArray[Any]) -> NDArray[Any]:
     """Give objects other numbers where one is too large to be written; classes never are so many."""
-    if int(labels.max(initial=0)) <= np.iinfo(np.uint32).max:
+    if int(labels.max(initial=0)) <= np.iinfo(np.int32).max:  # what every reader, and napari, takes
         return labels
     numbered: NDArray[Any] = fastremap.renumber(labels, preserve_zero=True, in_place=False)[0]
     return numbered
