@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,6 +123,20 @@ def test_models_when_deleting_is_not_confirmed_then_the_model_stays(
     dock.models.buttons["delete"].click()
     with pytest.raises(UserError):
         library.find_model(model)
+
+
+def test_models_when_the_disk_refuses_then_it_is_told(
+    model: str, dock: UNetWidget, monkeypatch: pytest.MonkeyPatch, told: Told
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "blobs")
+
+    dock.models.refresh()
+    dock.models.select(model)
+    monkeypatch.setattr(dock.models, "_asked", lambda question: True)
+    monkeypatch.setattr(Path, "rename", refuse)
+    dock.models.buttons["delete"].click()
+    assert "no permission to use blobs" in told.errors[0]
 
 
 def test_models_when_another_is_used_then_the_segment_tab_shows_it(model: str, dock: UNetWidget, qtbot: QtBot) -> None:
