@@ -139,6 +139,15 @@ def test_models_when_the_disk_refuses_then_it_is_told(
     assert "no permission to use blobs" in told.errors[0]
 
 
+def test_models_when_another_window_has_deleted_one_then_its_card_says_so(model: str, dock: UNetWidget) -> None:
+    add_model("other")
+    dock.models.refresh()
+    dock.models.select(model)
+    library.delete_model("other")
+    dock.models.select("other")
+    assert "not there any more" in dock.models.card.text()
+
+
 def test_models_when_another_is_used_then_the_segment_tab_shows_it(model: str, dock: UNetWidget, qtbot: QtBot) -> None:
     add_model("other", dims=3)
     dock.models.refresh()
