@@ -153,6 +153,12 @@ class Session:
         self._results[key] = result
         self.result_changed.emit(key)
 
+    def set_voxel_size(self, key: str, voxel_size: tuple[float, ...] | None) -> None:
+        """Measure in another voxel size, µm, from now on; no step to undo: it is said of the image, not of labels."""
+        result = self.result(key)
+        self._results[key] = replace(result, image=replace(result.image, voxel_size=voxel_size))
+        self.result_changed.emit(key)
+
     def close_result(self, key: str) -> None:
         """Forget a labels layer that was removed, with its undo steps and what is computed for it."""
         self._results.pop(key, None)
@@ -240,7 +246,8 @@ class Session:
         before = self.result(key)
 
         def put(result: Result) -> None:
-            self._results[key] = result
+            size = self._results[key].image.voxel_size if key in self._results else result.image.voxel_size
+            self._results[key] = replace(result, image=replace(result.image, voxel_size=size))
             self.result_changed.emit(key)
 
         put(after)

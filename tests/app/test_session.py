@@ -157,6 +157,15 @@ def test_redecode_when_the_image_was_segmented_meanwhile_then_the_older_output_i
     assert not shown
 
 
+def test_voxel_size_when_said_later_then_it_stays_whatever_is_undone(session):
+    session.merge_result("layer", cells(), result_of(cells()))
+    with assert_emitted_once_with(session.result_changed, "layer"):
+        session.set_voxel_size("layer", (0.5, 0.2))
+    session.history.undo()
+    assert session.result("layer").image.voxel_size == (0.5, 0.2)
+    assert not session.history.can_undo
+
+
 def test_redecode_when_drawn_by_hand_then_there_is_nothing_to_decode(session):
     session.open_result("drawn", IMAGE, np.zeros((20, 20), np.int32))
     assert session.redecode("drawn", SegmentOptions(), print) is None

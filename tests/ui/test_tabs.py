@@ -76,6 +76,17 @@ def test_image_box_when_the_voxel_size_is_typed_then_it_wins(
     assert dock.workspace.image().voxel_size == (0.2, 0.2)
 
 
+def test_image_box_when_the_voxel_size_is_typed_after_segment_then_its_objects_have_it(
+    segmented: UNetWidget,
+) -> None:
+    box = segmented.segment.image_box
+    box.voxel_size.setText("0.2")
+    box.voxel_size.editingFinished.emit()
+    link = segmented.results.need()
+    assert link.image.voxel_size == (0.2, 0.2)
+    assert segmented.session.result(link.key).image.voxel_size == (0.2, 0.2)
+
+
 def test_image_box_when_there_are_channels_then_one_can_be_chosen(viewer: Viewer, blobs: str, dock: UNetWidget) -> None:
     viewer.add_image(np.zeros((3, 8, 9)), axis_labels=("c", "y", "x"))
     box = dock.segment.image_box.channel

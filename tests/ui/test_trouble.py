@@ -104,6 +104,19 @@ def test_axes_when_the_user_says_them_then_the_stack_is_segmented(
     assert not told.errors
 
 
+def test_axes_when_read_otherwise_after_segment_then_the_labels_are_new_ones(
+    viewer: Viewer, blobs: str, dock: UNetWidget, qtbot: QtBot
+) -> None:
+    viewer.add_image(squares((3, 40, 60)))
+    box = dock.segment.image_box.axes
+    for axes in ("TYX", "ZYX"):
+        box.setCurrentIndex(box.findData(axes))
+        box.activated.emit(box.currentIndex())
+        press(dock, qtbot)
+        assert dock.results.need().image.axes == axes
+    assert len(dock.results.keys) == 2
+
+
 def test_segment_when_memory_runs_out_then_the_buttons_work_again(
     viewer: Viewer, blobs: str, dock: UNetWidget, qtbot: QtBot, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
