@@ -104,6 +104,12 @@ def test_axes_when_the_user_says_them_then_the_stack_is_segmented(
     assert not told.errors
 
 
+def test_axes_when_there_are_too_many_then_no_choice_is_asked_for(viewer: Viewer, blobs: str, dock: UNetWidget) -> None:
+    viewer.add_image(np.zeros((2, 2, 2, 2, 20, 20)))
+    assert "each once" in dock.segment.image_box.words.text()
+    assert "Choose" not in dock.segment.image_box.words.text()
+
+
 def test_axes_when_read_otherwise_after_segment_then_the_labels_are_new_ones(
     viewer: Viewer, blobs: str, dock: UNetWidget, qtbot: QtBot
 ) -> None:
