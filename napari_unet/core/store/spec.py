@@ -180,7 +180,7 @@ def parse_spec(text: str, where: str = "model.json") -> ModelSpec:
             values["voxel_size"] = tuple(float(v) for v in values["voxel_size"])
         return ModelSpec(**values)
     except UserError as error:  # such as one of a newer version: no list of models may end with it
-        raise ReadError(error.message, error.hint) from error
+        raise ReadError(f"{where}: {error.message}", error.hint) from error
     except (ValueError, TypeError, RecursionError) as error:
         raise ReadError(f"{where} does not describe a model: {error}.", "Copy the model's folder once more.") from error
 
