@@ -150,7 +150,7 @@ class Corrector:
         places = self._places(link)
         known: dict[str, Callable[[], Any]] = {
             "voxel_size": lambda: frame.voxel_size,
-            "new_id": lambda: int(link.labels.selected_label) if link.classes else _new_id(link, tool, places),
+            "new_id": lambda: int(link.labels.selected_label) if link.classes else self._new_id(link, tool, places),
             "places": lambda: None if places is None else places.inside(frame.key),
             "line": lambda: found.line(link.labels, frame),
             "seeds": lambda: found.seeds(link.labels, frame),
@@ -168,6 +168,14 @@ class Corrector:
             "at": lambda: frame.at,
         }
         return {name: value for name in sorted(wanted & known.keys()) if (value := known[name]()) is not None}
+
+    def _new_id(self, link: Link, tool: Tool, places: Places | None) -> int | None:
+        """Give a number above all that are there, and above those of deleted objects of which something was said."""
+        if places is None and tool.is_whole:
+            return None  # one that works beside the window looks there
+        c = self._session.result(link.key).corrections
+        said = max(max(c.accepted, default=0), max(c.unsure, default=0))
+        return max(highest_id(link.labels.data) if places is None else places.highest, said) + 1
 
     def _places(self, link: Link) -> Places | None:
         """Say where the objects are, as far as that is known."""
@@ -260,12 +268,6 @@ class Corrector:
         if voxel is not None:
             view.go_to(self._viewer, link.labels, voxel)
             link.labels.selected_label = label
-
-
-def _new_id(link: Link, tool: Tool, places: Places | None) -> int | None:
-    if places is not None:
-        return places.highest + 1
-    return None if tool.is_whole else highest_id(link.labels.data) + 1  # one that works beside the window looks there
 
 
 def middle_of(labels: NDArray[np.integer[Any]], label: int, places: Places | None = None) -> tuple[float, ...] | None:

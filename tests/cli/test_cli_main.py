@@ -82,6 +82,24 @@ def test_main_when_something_unexpected_happens_then_status_1_and_a_hint_to_debu
     assert "--debug" in ran.err
 
 
+def test_main_when_the_output_cannot_hold_a_name_then_it_is_written_with_escapes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def speak() -> None:
+        console.say("\u65e5\u672c.tif")
+        say_json({"name": "\u00e9\u65e5"})
+
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding="cp1252")  # a file, on Windows
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setitem(cli.COMMANDS, "speak", speak)
+    assert cli.main(["speak"]) == 0
+    stream.flush()
+    lines = written.getvalue().decode("cp1252").splitlines()
+    assert lines[0] == r"\u65e5\u672c.tif"
+    assert json.loads(lines[1]) == {"name": "\u00e9\u65e5"}
+
+
 def test_main_when_debug_is_given_anywhere_then_shows_the_traceback(
     run: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
