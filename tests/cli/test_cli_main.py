@@ -14,7 +14,7 @@ import pytest
 from napari_unet import cli
 from napari_unet.cli import console, segment
 from napari_unet.cli.console import progress_line, say_json, table
-from napari_unet.cli.options import parse_voxel_size
+from napari_unet.cli.options import parse_channels, parse_voxel_size
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import SegmentOptions, TrainOptions
 from napari_unet.core.base.progress import Progress
@@ -139,6 +139,14 @@ def test_voxel_size_when_given_as_text_then_becomes_numbers() -> None:
     assert parse_voxel_size(None) is None
     with pytest.raises(UserError, match=r"0\.5x0\.2"):
         parse_voxel_size("0.5x0.2")
+
+
+def test_channels_when_given_as_text_then_become_ends_of_names() -> None:
+    assert parse_channels("") == ()
+    assert parse_channels("_FLAIR, _T1") == ("_FLAIR", "_T1")
+    for text in (",", "_FLAIR,", "_T1,_T1"):
+        with pytest.raises(UserError, match="cannot be used"):
+            parse_channels(text)
 
 
 def test_table_when_values_are_mixed_then_numbers_stand_to_the_right() -> None:
