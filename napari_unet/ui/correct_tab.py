@@ -267,7 +267,6 @@ class CorrectTab(QWidget):
             link.labels.mode = "pan_zoom"
 
     def _on_undo(self) -> None:
-        self.corrector.forget_outlines()
         if not self.corrector.whole.give_up():  # what is not written yet is the last step
             self._session.history.undo()
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_unet.app.edges import EdgeMap, KeptMaps, basins
+from napari_unet.app.history import StateStep
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.edits import EDITS
 from napari_unet.core.edits.find import find, highest_id
@@ -136,11 +137,12 @@ class Corrector:
             self.whole.use(link, name, frame, chosen, lambda: {**(parameters or {}), **self._filled(tool, link, frame)})
         else:
             edit = tool(frame.labels, chosen, **{**(parameters or {}), **filled})
-            self._results.write(link, edit.at(*frame.key), tool.title)
+            with self._results.step(tool.title, link.key):
+                self._results.write(link, edit.at(*frame.key), tool.title)
+                if drawn is not None and name == "draw":
+                    self._remember(drawn, tool.title, link.key)
         if drawn is None:
             self.drawings.clear(DRAWING, SEEDS)
-        elif name == "draw":
-            self._outlines = [*self._outlines[1 - MOST_OUTLINES :], drawn]
         if name == "copy_on" and frame.axis is not None:  # the next copy starts there
             view.step_to(self._viewer, link.labels, frame.layer_axis, edit.box[frame.axis].start)
 
@@ -234,9 +236,14 @@ class Corrector:
         self.outline_pen.start(link.labels)
         return link.labels
 
-    def forget_outlines(self) -> None:
-        """Go on from no outline: what was drawn has been taken back."""
-        self._outlines = []
+    def _remember(self, outline: NDArray[np.float64], name: str, key: str) -> None:
+        """Keep an outline for the next one of the same object, until its step is undone."""
+        before, after = self._outlines, [*self._outlines[1 - MOST_OUTLINES :], outline]
+        self._keep(after)
+        self._session.history.push(StateStep(name, self._keep, before, after, key))
+
+    def _keep(self, outlines: list[NDArray[np.float64]]) -> None:
+        self._outlines = outlines
 
     def take_pen(self) -> None:
         """Let the user draw strokes for magic correction, until `pen.stop`."""
