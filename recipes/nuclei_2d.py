@@ -73,7 +73,7 @@ def make_spec(name: str = "nuclei-2d", kinds: tuple[str, ...] = tuple(SHARES)) -
     return ModelSpec(
         name=name,
         title=TITLE if is_whole else f"Nuclei in 2D: {', '.join(kinds)} only",
-        description=DESCRIPTION if is_whole else f"Trained on a part of what `nuclei-2d` knows, for comparisons. {CITE}",
+        description=DESCRIPTION if is_whole else f"Knows a part of what `nuclei-2d` knows, for comparisons. {CITE}",
         net=net,
         net_config=config.to_dict(),
         target="instances",
