@@ -39,6 +39,9 @@ RIGHT, COUNTED = 0.7, 0.5
 """IoU from which an object is right; and the lower one from which it is counted right, whatever its outline."""
 
 SETS = {2: "dsb2018", 3: "go_nuclear_3d"}
+HANDS = {2: 1, 3: 8}
+"""Pairs of hands that repair each image: there is one stack only, with some 30 errors, and luck would decide."""
+
 WORKERS = 4
 
 VOXEL_SIZES = {"dsb2018": None, "go_nuclear_3d": (0.2837, 0.1276, 0.1276)}
@@ -75,7 +78,14 @@ def run(settings: Settings) -> Result:
     _stack_model(settings)
     figures, rows = list[Figure](), dict[str, list[Row]]()
     with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
-        jobs = {dims: [pool.submit(repair_one, settings, dims, n) for n in _numbers(settings, dims)] for dims in (3, 2)}
+        jobs = {
+            dims: [
+                pool.submit(repair_one, settings, dims, number, hand)
+                for number in _numbers(settings, dims)
+                for hand in range(1 if settings.quick else HANDS[dims])
+            ]
+            for dims in (3, 2)
+        }
         for dims in (2, 3):
             rows[f"{dims}D"] = found = [row for job in jobs[dims] for row in job.result()]
             figures += _figures(dims, [row for row in found if row.least == RIGHT], is_main=True)
@@ -83,11 +93,11 @@ def run(settings: Settings) -> Result:
     return Result(tuple(figures), {name: _spent(part) for name, part in rows.items()})
 
 
-def repair_one(settings: Settings, dims: int, number: int) -> list[Row]:
-    """Let both annotators repair one image of a data set."""
+def repair_one(settings: Settings, dims: int, number: int, hand: int) -> list[Row]:
+    """Let both annotators repair one image of a data set, with one pair of hands."""
     model = settings.load_model() if dims == 2 else _stack_model(settings)
     sample = _samples(settings.folder(SETS[dims]) / "val")[number]
-    return repair(model, _part(sample) if settings.quick else sample, VOXEL_SIZES[SETS[dims]], number)
+    return repair(model, _part(sample) if settings.quick else sample, VOXEL_SIZES[SETS[dims]], (number, hand))
 
 
 def _numbers(settings: Settings, dims: int) -> range:
@@ -129,7 +139,9 @@ def _part(sample: Sample) -> Sample:
     return replace(sample, image=image, labels=sample.labels[:QUICK_SLICES])
 
 
-def repair(model: Model, sample: Sample, voxel_size: tuple[float, ...] | None, number: int) -> list[Row]:
+def repair(
+    model: Model, sample: Sample, voxel_size: tuple[float, ...] | None, seed: tuple[int, int] = (0, 0)
+) -> list[Row]:
     """Let both annotators repair the prediction of one image; both get the same errors and a hand that trembles alike.
 
     Parameters
@@ -140,8 +152,8 @@ def repair(model: Model, sample: Sample, voxel_size: tuple[float, ...] | None, n
         The image and what is true.
     voxel_size : tuple of float, µm, or None
         Of the image.
-    number : int
-        Of the image: seed of the hands.
+    seed : (int, int)
+        Of the hands: number of the image, and of the pair of hands.
     """
     image = replace(sample.image, voxel_size=voxel_size)
     found = segment(model, image)
@@ -151,7 +163,7 @@ def repair(model: Model, sample: Sample, voxel_size: tuple[float, ...] | None, n
     for least in (RIGHT, COUNTED):
         errors = find_errors(labels, truth, least)
         kept = KeptOutput(found.prediction)
-        ours, theirs = (Hand(np.random.default_rng([who, number])) for who in (0, 1))
+        ours, theirs = (Hand(np.random.default_rng([who, *seed])) for who in (0, 1))
         annotator = Annotator(truth, labels, kept, voxel_size, sampling, least, ours)
         painter = Painter(truth, sampling, least, theirs)
         mine, others = annotator.repair(errors), with_napari(painter, errors, labels, truth, least)

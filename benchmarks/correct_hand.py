@@ -2,12 +2,14 @@
 
 A hand that traces a contour leaves it by a smooth error: tracing errors of mouse and pen are slow drifts, not jitter
 from pixel to pixel. Its standard deviation is 5 % of the object's radius, because a person zooms until an object fills
-a part of the screen, and at least 0.7 px, below which a picture shows nothing to aim at. Both annotators have the same
-hand: what one outlines and what the other outlines, paints or erases.
+a part of the screen, and at least 0.7 px, below which a picture shows nothing to aim at. Where the image cuts an object
+off, the hand goes on outside of it: nothing has to be aimed at there. Both annotators have the same hand: what one
+outlines and what the other outlines, paints or erases.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -30,6 +32,9 @@ WAVES = 8.0
 
 CORNER_PX = 1.0
 """Standard deviation of the Gaussian that rounds the outline before it is traced."""
+
+BEYOND = 4
+"""px outside of the image, where it cuts an object off."""
 
 
 @dataclass
@@ -88,6 +93,10 @@ class Hand:
         found[tuple(np.clip(moved, 0, np.array(centres.shape) - 1).T)] = True
         return found
 
+    def slips(self, radius: float) -> float:
+        """Give in how many px an outline of something of a radius is wrong, on average."""
+        return 2 * math.pi * radius * math.sqrt(2 / math.pi) * self._spread(radius)
+
     def _spread(self, radius: float) -> float:
         return self.tremor * max(TREMOR_PX, TREMOR * radius)
 
@@ -111,19 +120,22 @@ def radius_of(mask: Mask) -> float:
 
 
 def contour_of(mask: Mask) -> NDArray[np.float64] | None:
-    """Give the longest contour of a mask in 2D, its corners rounded; None where the mask is empty."""
+    """Give the longest contour of a mask in 2D, its corners rounded; None where the mask is empty.
+
+    Where the mask ends at the array's end, the contour goes `BEYOND` px farther.
+    """
     if not mask.any():
         return None
-    box = grow(bounding_box(mask), (4, 4), mask.shape)
-    padded = np.pad(mask[box], 4, mode="edge") if mask[box].size else mask
+    box = grow(bounding_box(mask), (BEYOND, BEYOND), mask.shape)
+    padded = np.pad(mask[box], BEYOND, mode="edge")
     smooth = ndimage.gaussian_filter(padded.astype(float), CORNER_PX)
     smooth[[0, -1]] = smooth[:, [0, -1]] = 0.0
     found = skimage.measure.find_contours(smooth, 0.5) or skimage.measure.find_contours(padded.astype(float), 0.5)  # type: ignore[no-untyped-call]  # no types
     if not found:
         return None
     contour = resampled(max(found, key=len))[:-1]
-    shifted: NDArray[np.float64] = contour - 4 + [part.start for part in box]
-    return np.clip(shifted, -0.5, np.array(mask.shape) - 0.5)
+    shifted: NDArray[np.float64] = contour - BEYOND + [part.start for part in box]
+    return shifted
 
 
 def resampled(points: NDArray[np.float64]) -> NDArray[np.float64]:

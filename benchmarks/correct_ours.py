@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.correct_errors import Error, Labels, Mask, compare, is_corrected, what_is_left
+from benchmarks.correct_hand import radius_of
 from benchmarks.correct_napari import Painter
 from napari_unet.app.edges import EdgeMap
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.edits import EDITS, apply_edit
+from napari_unet.core.edits.drawing import draw_outline
 
 if TYPE_CHECKING:
     from benchmarks.correct_hand import Hand
@@ -54,7 +56,8 @@ class Annotator:
     wrong shape once; of several in one, all but the largest, from the smallest on. Whatever is not good enough then, or
     was harmed, is outlined again, and what is left over deleted with the key at the pointer; there is nothing to undo.
     What is still wrong after eight outlines is painted with napari's brush. In a stack the first outline of an object
-    lies in its middle, the next one where it is still worst, drawn with Shift held: it is of the same object.
+    lies where it is largest, the next one, drawn with Shift held, where the object that came of it is worst; a slice
+    that was outlined badly is outlined again.
 
     Parameters
     ----------
@@ -84,7 +87,7 @@ class Annotator:
     now: Spent = field(default_factory=Spent)
     is_drawing: bool = False
     earlier: list[NDArray[np.float64]] = field(default_factory=list)
-    drawn: dict[int, list[int]] = field(default_factory=dict)
+    made: dict[int, int] = field(default_factory=dict)
     last: int = 0
 
     def __post_init__(self) -> None:
@@ -152,23 +155,24 @@ class Annotator:
         edges = None if at is None else EdgeMap(self.kept)
         n_keys, self.is_drawing = int(not self.is_drawing), True
         more = {"outline": outline, "earlier": self.earlier[-MOST_OUTLINES:], "edges": edges}
-        more["goes_on"], self.last = self.last == one, one
+        more["goes_on"] = self.last == one
+        if not self._use("draw", [], 1 + n_keys, voxel_size=self.voxel_size, **more):
+            return False
+        self.last = one  # like the dock, which remembers an outline that was used
         self.earlier.append(outline)
-        return self._use("draw", [], 1 + n_keys, voxel_size=self.voxel_size, **more)
+        if at is not None:
+            inside = self.labels[at][draw_outline(drawn, target[at].shape)]
+            self.made[one] = int(np.bincount(inside[inside > 0]).argmax())
+        return True
 
     def _slice(self, one: int, target: Mask) -> int | None:
-        """Choose a slice of a stack: where the object is largest, and then where most of it is wrong."""
+        """Choose a slice of a stack: where the object is largest, then where more is wrong than a hand leaves wrong."""
         if target.ndim == 2:
             return None
-        drawn = self.drawn.setdefault(one, [])
-        ids = np.bincount(self.labels[target])
-        ids[0] = 0
-        wrong = target if not drawn or not ids.any() else target ^ (self.labels == int(ids.argmax()))
-        counts = np.where(target.any((1, 2)), wrong.sum((1, 2)), 0)
-        counts[drawn] = 0
-        at = int(counts.argmax())
-        drawn.append(at)
-        return at
+        there = np.flatnonzero(target.any((1, 2)))
+        wrong = target ^ (self.labels == self.made[one]) if one in self.made else target
+        gains = [np.count_nonzero(wrong[at]) - self.hand.slips(radius_of(target[at])) for at in there]
+        return int(there[np.argmax(gains)])
 
     def _use(self, name: str, selection: Sequence[int], gestures: int, **more: Any) -> bool:
         """Use a tool; False where it refuses."""

@@ -22,13 +22,15 @@ MAGIC_MS = 100.0
 SHAPES = {"4096 x 4096": (4096, 4096), "64 x 1024 x 1024": (64, 1024, 1024)}
 QUICK_SHAPES = {"512 x 512": (512, 512), "48 x 256 x 256": (48, 256, 256)}
 N_OBJECTS = 2000
-ROUNDS, WHOLE_ROUNDS, REFRESHES = 5, 2, 8
+ROUNDS, WHOLE_ROUNDS, REFRESHES = 7, 5, 8
 PAUSE_S = 0.1  # between two keys
 WHOLE = ("renumber", "remove_small", "clear_border")
 """They change all objects."""
 BESIDE = tuple(name for name, tool in EDITS.items() if tool.is_whole)
-MOVING = ("accept", "next")
-"""They show another object, in a stack in another slice: napari draws all layers anew."""
+MOVING = ("accept", "next", "copy_on")
+"""They show another slice of a stack: napari draws all layers anew, as for its slider."""
+DRAW_LAYER = "draw, from the layer"
+"""With an outline on a layer of napari's own, which is emptied, and drawn anew, for it; Draw itself uses the stroke."""
 
 
 @dataclass
@@ -47,6 +49,8 @@ class Times:
     after : list of float, ms
         Longest time in which the window stood still while something was worked out beside it, and when the table and
         the counts followed.
+    drawn_cpu : list of float, ms
+        `drawn` in CPU time of the main thread.
     shown : list of float, ms
         From the key until it was drawn, with all that was worked out beside the window.
     """
@@ -54,8 +58,13 @@ class Times:
     own: list[float]
     cpu: list[float]
     drawn: list[float]
+    drawn_cpu: list[float]
     after: list[float]
     shown: list[float]
+
+
+Own = list[tuple[float, float]]
+"""How long napari took by itself, in ms: on the clock, and in CPU time of the main thread."""
 
 
 def run(settings: Settings) -> Result:
@@ -76,10 +85,10 @@ def run(settings: Settings) -> Result:
     return Result(tuple(figures), samples)
 
 
-def _measure(stage: ToolStage, rounds: int) -> tuple[list[float], list[float], dict[str, Times]]:
+def _measure(stage: ToolStage, rounds: int) -> tuple[Own, Own, dict[str, Times]]:
     """Use the tools one after the other; napari's own refresh is taken in turn with them."""
-    refresh, steps, found = list[float](), list[float](), dict[str, Times]()
-    for tool in EDITS:
+    refresh, steps, found = Own(), Own(), dict[str, Times]()
+    for tool in (*EDITS, DRAW_LAYER):
         if not stage.can(tool):
             continue
         refresh.append(stage.refresh())
@@ -108,26 +117,30 @@ def _take(stage: ToolStage, found: dict[str, Times], name: str, call: Callable[[
     wall, cpu = time.perf_counter(), time.thread_time()
     call()
     own, spent = time.perf_counter() - wall, time.thread_time() - cpu
-    times = found.setdefault(name, Times([], [], [], [], []))
+    times = found.setdefault(name, Times([], [], [], [], [], []))
     if stage.tab.corrector.whole.is_busy:
         held, longest = stage.wait()
-        drawn = own + held
+        drawn, drawn_cpu = own + held[0], spent + held[1]
         own, spent = own + stage.end[0], spent + stage.end[1]
         times.after.append(1e3 * longest)
         in_napari, cpu_in_napari = stage.in_napari, stage.cpu_in_napari
     else:
         in_napari, cpu_in_napari = stage.in_napari, stage.cpu_in_napari  # before what it does when the window draws
         stage.draw()
-        drawn = time.perf_counter() - wall
+        drawn, drawn_cpu = time.perf_counter() - wall, time.thread_time() - cpu
     times.shown.append(1e3 * (time.perf_counter() - wall))
     times.own.append(1e3 * (own - in_napari))
     times.cpu.append(1e3 * (spent - cpu_in_napari))
     times.drawn.append(1e3 * drawn)
+    times.drawn_cpu.append(1e3 * drawn_cpu)
 
 
-def _figures(name: str, refresh: list[float], steps: list[float], found: dict[str, Times]) -> list[Figure]:
-    base, step = float(np.median(refresh)), float(np.median(steps))
-    figures = [Figure(f"{name}: napari's own refresh of the layer", base, "ms")]
+def _figures(name: str, refresh: Own, steps: Own, found: dict[str, Times]) -> list[Figure]:
+    (base, base_cpu), (step, _) = np.median(refresh, axis=0).tolist(), np.median(steps, axis=0).tolist()
+    figures = [
+        Figure(f"{name}: napari's own refresh of the layer", base, "ms"),
+        Figure(f"{name}: napari's own refresh of the layer, CPU time", base_cpu, "ms"),
+    ]
     if step:
         figures.append(Figure(f"{name}: napari's own step of the slider", step, "ms"))
     for tool, times in found.items():
@@ -137,6 +150,7 @@ def _figures(name: str, refresh: list[float], steps: list[float], found: dict[st
             Figure(f"{name}, {tool}: p95", float(np.percentile(times.own, 95)), "ms", P95_MS),
             Figure(f"{name}, {tool}: CPU time, median", float(np.median(times.cpu)), "ms"),
             Figure(f"{name}, {tool}: until drawn / napari's refresh", float(np.median(times.drawn)) / base, "", REDRAW),
+            Figure(f"{name}, {tool}: the same in CPU time", float(np.median(times.drawn_cpu)) / base_cpu, ""),
         ]
         if tool in MOVING and step:
             ratio = float(np.median(times.drawn)) / step

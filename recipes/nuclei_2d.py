@@ -55,21 +55,25 @@ doi:10.1007/978-3-662-44851-9_15)."""
 
 SCORE_AT = (0.5, 0.75, 0.9)
 
+CITE = (
+    "Trained on the 2018 Data Science Bowl, stage 1 (BBBC038v1, CC0), with corrected masks. "
+    "Please cite Caicedo et al., Nat Methods 2019, doi:10.1038/s41592-019-0612-7, and Ljosa et al., Nat Methods 2012."
+)
 TITLE = "Nuclei in 2D: fluorescence, histology (H&E) and brightfield"
 DESCRIPTION = (
     "Segments single nuclei in 2D light microscopy: bright on dark (fluorescence), dark on bright (brightfield) and "
-    "coloured (histology). Trained on the 2018 Data Science Bowl, stage 1 (BBBC038v1, CC0), with corrected masks. "
-    "Please cite Caicedo et al., Nat Methods 2019, doi:10.1038/s41592-019-0612-7, and Ljosa et al., Nat Methods 2012."
+    f"coloured (histology). {CITE}"
 )
 
 
-def make_spec(name: str = "nuclei-2d") -> ModelSpec:
-    """Describe the model before it is trained."""
+def make_spec(name: str = "nuclei-2d", kinds: tuple[str, ...] = tuple(SHARES)) -> ModelSpec:
+    """Describe the model before it is trained, on some types of images."""
     net, config = preset("fast", dims=2, in_channels=3, out_channels=4)
+    is_whole = set(kinds) == set(SHARES)
     return ModelSpec(
         name=name,
-        title=TITLE,
-        description=DESCRIPTION,
+        title=TITLE if is_whole else f"Nuclei in 2D: {', '.join(kinds)} only",
+        description=DESCRIPTION if is_whole else f"Knows a part of what `nuclei-2d` knows, for comparisons. {CITE}",
         net=net,
         net_config=config.to_dict(),
         target="instances",
@@ -191,7 +195,7 @@ def learn(
         os.nice(10)
     types = read_types(data / "index.csv")
     samples = [sample for sample in load_samples(data / "train") if types[sample.name] in kinds][:limit]
-    spec = replace(make_spec(name), data={sample.name: sample.digest() for sample in samples}, seed=recipe.seed)
+    spec = replace(make_spec(name, kinds), data={sample.name: sample.digest() for sample in samples}, seed=recipe.seed)
     prepared = prepare_all(samples, types, spec, start)
     logging.info("%d images, %d prepared", len(samples), len(prepared))
 

@@ -95,6 +95,11 @@ class Autosaver:
         """Say how safe the work is."""
         return self._status
 
+    @property
+    def is_leaving(self) -> bool:
+        """Tell whether the last state of a removed layer is not on the disk yet."""
+        return bool(self._leaving)
+
     def watch(self, key: str, image: ImageId, take: Take, slot: Path | None = None, like: Labels | None = None) -> None:
         """Save a labels layer from now on.
 

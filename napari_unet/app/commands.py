@@ -29,7 +29,7 @@ from napari_unet.app.requests import (
 )
 from napari_unet.app.teaching import to_samples, with_unique_names
 from napari_unet.core.base.errors import Cancelled, Interrupted, UserError
-from napari_unet.core.base.files import remove_folder
+from napari_unet.core.base.files import check_writable, remove_folder
 from napari_unet.core.base.progress import Progress, Report, within
 from napari_unet.core.store.spec import check_can_segment
 
@@ -296,9 +296,12 @@ def _keep_samples(name: str, samples: tuple[Sample, ...], report: Report, parent
 
 
 def _check_free(out_folder: Path | None) -> None:
-    """Refuse a folder that exists before the training, not after it."""
-    if out_folder is not None and out_folder.exists():
+    """Refuse a folder that exists, or cannot be made, before the training, not after it."""
+    if out_folder is None:
+        return
+    if out_folder.exists():
         raise UserError(f"{out_folder} exists already.", "Choose another folder, or remove it.")
+    check_writable(out_folder.parent)
 
 
 def save_new(model: Model, name: str, out_folder: Path | None) -> Path:

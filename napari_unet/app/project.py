@@ -145,6 +145,18 @@ class Project:
             self._file = replace(self._file, images=(*self.images, ref))
             self._is_changed = True
 
+    def set_voxel_size(self, known: ImageId, axes: str, voxel_size: tuple[float, ...] | None) -> None:
+        """Keep with the next save what the user typed later, where the axes are the same; None: what the layer says."""
+        with self._mutex:
+            here = self._folders.get(known.key), known.name, axes
+            images = tuple(
+                replace(one, voxel_size=voxel_size) if (one.folder, one.image.name, one.axes) == here else one
+                for one in self.images
+            )
+            if images != self.images:
+                self._file = replace(self._file, images=images)
+                self._is_changed = True
+
     def _free_path(self, name: str) -> Path:
         stem, n = file_name(name)[:80], 1
         taken = {path for path, _ in self._images}

@@ -153,6 +153,12 @@ class Session:
         self._results[key] = result
         self.result_changed.emit(key)
 
+    def set_voxel_size(self, key: str, voxel_size: tuple[float, ...] | None) -> None:
+        """Measure in another voxel size, µm, from now on; no step to undo: it is said of the image, not of labels."""
+        result = self.result(key)
+        self._results[key] = replace(result, image=replace(result.image, voxel_size=voxel_size))
+        self.result_changed.emit(key)
+
     def close_result(self, key: str) -> None:
         """Forget a labels layer that was removed, with its undo steps and what is computed for it."""
         self._results.pop(key, None)
@@ -240,7 +246,8 @@ class Session:
         before = self.result(key)
 
         def put(result: Result) -> None:
-            self._results[key] = result
+            size = self._results[key].image.voxel_size if key in self._results else result.image.voxel_size
+            self._results[key] = replace(result, image=replace(result.image, voxel_size=size))
             self.result_changed.emit(key)
 
         put(after)
@@ -298,7 +305,7 @@ class Session:
     def redecode(
         self, key: str, options: SegmentOptions, on_done: Callable[[SegmentResult], None]
     ) -> Job[SegmentResult] | None:
-        """Decode a kept output with other thresholds; a newer call supersedes an older one.
+        """Decode a kept output with other thresholds; a newer call supersedes an older one, and so does a new output.
 
         Returns
         -------
@@ -310,9 +317,16 @@ class Session:
         result = self.result(key)
         if result.prediction is None or not result.model:
             return None
-        request = RedecodeRequest(result.prediction, library.find_model(result.model), options)
+        kept = result.prediction
+
+        def _on_done(found: SegmentResult) -> None:
+            now = self.result(key).prediction
+            if now is not None and now.output is kept.output:  # else Segment, or undo, has put another one there
+                on_done(found)
+
+        request = RedecodeRequest(kept, library.find_model(result.model), options)
         job: Job[SegmentResult] = Job("Change thresholds", _topic(key), exclusive=False)
-        return self.jobs.start(commands.redecode, request, job, on_done=on_done)
+        return self.jobs.start(commands.redecode, request, job, on_done=_on_done)
 
     def merge_result(self, key: str, labels_now: Labels, result: SegmentResult) -> Labels:
         """Put a new prediction into a result; one undo step.

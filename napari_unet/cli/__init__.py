@@ -10,7 +10,7 @@ import typer
 
 from napari_unet.app.jobs import Job, run_job
 from napari_unet.cli import bench, demo, evaluate, models, open_project, plan, pretrain, search, segment, train
-from napari_unet.cli.console import fail, note
+from napari_unet.cli.console import allow_any_name, fail, note
 from napari_unet.core.base.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
+    allow_any_name()
     logging.basicConfig(level=logging.DEBUG if debug else logging.CRITICAL)
     try:
         outcome = run_job(_run, [a for a in arguments if a != "--debug"], Job("command"), lambda _: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import sys
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 REDRAW_SECONDS = 0.1
 
 
+def allow_any_name() -> None:
+    """Write with escapes what the encoding of the output lacks: no file's name may end the work on all that follow."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def say(text: str = "") -> None:
     """Write a line of the result."""
     typer.echo(text)
@@ -39,7 +47,8 @@ def fail(message: str, hint: str = "") -> None:
 
 def say_json(values: dict[str, Any]) -> None:
     """Write one JSON object as a line of its own; what is no finite number becomes null."""
-    say(json.dumps(_plain(values), ensure_ascii=False, allow_nan=False))
+    is_unicode = (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
+    say(json.dumps(_plain(values), ensure_ascii=not is_unicode, allow_nan=False))
 
 
 def _plain(value: Any) -> Any:

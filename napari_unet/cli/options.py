@@ -94,8 +94,17 @@ def _option(one: Any, hint: Any) -> Any:
 
 
 def parse_channels(text: str) -> tuple[str, ...]:
-    """Read ``_FLAIR,_T1``: the ends of file names that are the channels of one image; none where there is no text."""
-    return tuple(text.split(",")) if text else ()
+    """Read ``_FLAIR,_T1``: the ends of file names that are the channels of one image; none where there is no text.
+
+    Raises
+    ------
+    UserError
+        When an end is empty or there twice: a file would be two channels.
+    """
+    ends = tuple(part.strip() for part in text.split(",")) if text else ()
+    if "" in ends or len(set(ends)) < len(ends):
+        raise UserError(f"The channels '{text}' cannot be used.", "Write different ends of names, such as _FLAIR,_T1.")
+    return ends
 
 
 def parse_voxel_size(text: str | None) -> tuple[float, ...] | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_unet.core.base.errors import ReadError, UserError
-from napari_unet.core.io import expand, read_image, stem
+from napari_unet.core.io import by_stem, read_image, stem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +46,7 @@ def find_pairs(pred: Path, truth: Path) -> list[Pair]:
     """
     if pred.is_file() and truth.is_file():
         return [Pair(stem(truth), pred, truth)]
-    files = _by_stem(pred), _by_stem(truth)
+    files = by_stem(pred), by_stem(truth)
     lonely = (pred, sorted(files[0].keys() - files[1].keys())), (truth, sorted(files[1].keys() - files[0].keys()))
     parts = [f"only in {folder}: {_listed(names)}" for folder, names in lonely if names]
     if parts:
@@ -83,14 +83,6 @@ def _voxel_size(path: Path, name: str) -> tuple[float, ...] | None:
     if "T" in image.axes:
         raise UserError(f"'{name}' is a time series: its objects have no size.", "Compare its time points one by one.")
     return image.voxel_size
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in expand([folder]):
-        if found.setdefault(stem(path), path) is not path:
-            raise UserError(f"{folder} holds '{stem(path)}' in two formats.", "Keep one of them.")
-    return found
 
 
 def read_groups(text: str, names: Iterable[str]) -> dict[str, str]:

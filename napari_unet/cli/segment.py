@@ -23,6 +23,7 @@ from napari_unet.cli.options import (
 )
 from napari_unet.cli.segment_task import FORMATS, Task, Way, describe, goes_through_the_disk, segment_one, store_path
 from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.files import check_writable
 from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.base.progress import Report
 from napari_unet.core.io import expand, label_path, stem, suffix
@@ -68,6 +69,7 @@ def segment(
     folder = library.find_model(model)
     check_can_segment(commands.load_cached(folder).spec)  # one error, not one for each image
     targets = choose_targets(images, out, format, is_shared=scheduler is not None or (workers or 1) > 1)
+    check_writable(out)
     with streaming.hire(workers, scheduler) as team:
         way = Way(folder, axes, size, options, format, resume, team)
         done, failed = _segment_all([Task(image, parts, targets[image], way) for image, parts in images.items()])

@@ -62,11 +62,12 @@ class Autosaving(QObject):
         self._ends: dict[str, Callable[[], None]] = {}
         self._adopted: Path | None = None
         self._offers: list[Saved] = []
+        self._was_removed = False
         self.holder: Holder | None = None
         self.left_behind: Saved | None = None
         self._clock = QTimer(self)
         self._clock.setInterval(TICK_MS)
-        self._clock.timeout.connect(self.saver.tick)
+        self._clock.timeout.connect(self._on_tick)
         self._look = QTimer(self)
         self._look.setSingleShot(True)
         self._look.setInterval(LOOK_MS)
@@ -103,6 +104,13 @@ class Autosaving(QObject):
         if end is not None:
             end()
             self.saver.leave(link.key)
+            self._was_removed = True
+
+    def _on_tick(self) -> None:
+        self.saver.tick()
+        if self._was_removed and not self.saver.is_leaving:
+            self._was_removed = False
+            self.look()  # napari cannot bring a removed layer back: it is offered at once
 
     # ------------------------------------------------------------ bringing back
 

@@ -156,6 +156,7 @@ class CorrectTab(QWidget):
         self.review.colours.end()
         self.corrector.pen.stop()
         self.drawing.stop()
+        self.corrector.drawings.end()
         while self._ends:
             self._ends.pop()()
 
@@ -266,7 +267,6 @@ class CorrectTab(QWidget):
             link.labels.mode = "pan_zoom"
 
     def _on_undo(self) -> None:
-        self.corrector.forget_outlines()
         if not self.corrector.whole.give_up():  # what is not written yet is the last step
             self._session.history.undo()
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_unet.app.edges import EdgeMap, KeptMaps, basins
+from napari_unet.app.history import StateStep
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.edits import EDITS
 from napari_unet.core.edits.find import find, highest_id
@@ -136,11 +137,12 @@ class Corrector:
             self.whole.use(link, name, frame, chosen, lambda: {**(parameters or {}), **self._filled(tool, link, frame)})
         else:
             edit = tool(frame.labels, chosen, **{**(parameters or {}), **filled})
-            self._results.write(link, edit.at(*frame.key), tool.title)
+            with self._results.step(tool.title, link.key):
+                self._results.write(link, edit.at(*frame.key), tool.title)
+                if drawn is not None and name == "draw":
+                    self._remember(drawn, tool.title, link.key)
         if drawn is None:
             self.drawings.clear(DRAWING, SEEDS)
-        elif name == "draw":
-            self._outlines = [*self._outlines[1 - MOST_OUTLINES :], drawn]
         if name == "copy_on" and frame.axis is not None:  # the next copy starts there
             view.step_to(self._viewer, link.labels, frame.layer_axis, edit.box[frame.axis].start)
 
@@ -150,7 +152,7 @@ class Corrector:
         places = self._places(link)
         known: dict[str, Callable[[], Any]] = {
             "voxel_size": lambda: frame.voxel_size,
-            "new_id": lambda: int(link.labels.selected_label) if link.classes else _new_id(link, tool, places),
+            "new_id": lambda: int(link.labels.selected_label) if link.classes else self._new_id(link, tool, places),
             "places": lambda: None if places is None else places.inside(frame.key),
             "line": lambda: found.line(link.labels, frame),
             "seeds": lambda: found.seeds(link.labels, frame),
@@ -168,6 +170,14 @@ class Corrector:
             "at": lambda: frame.at,
         }
         return {name: value for name in sorted(wanted & known.keys()) if (value := known[name]()) is not None}
+
+    def _new_id(self, link: Link, tool: Tool, places: Places | None) -> int | None:
+        """Give a number above all that are there, and above those of deleted objects of which something was said."""
+        if places is None and tool.is_whole:
+            return None  # one that works beside the window looks there
+        c = self._session.result(link.key).corrections
+        said = max(max(c.accepted, default=0), max(c.unsure, default=0))
+        return max(highest_id(link.labels.data) if places is None else places.highest, said) + 1
 
     def _places(self, link: Link) -> Places | None:
         """Say where the objects are, as far as that is known."""
@@ -226,9 +236,14 @@ class Corrector:
         self.outline_pen.start(link.labels)
         return link.labels
 
-    def forget_outlines(self) -> None:
-        """Go on from no outline: what was drawn has been taken back."""
-        self._outlines = []
+    def _remember(self, outline: NDArray[np.float64], name: str, key: str) -> None:
+        """Keep an outline for the next one of the same object, until its step is undone."""
+        before, after = self._outlines, [*self._outlines[1 - MOST_OUTLINES :], outline]
+        self._keep(after)
+        self._session.history.push(StateStep(name, self._keep, before, after, key))
+
+    def _keep(self, outlines: list[NDArray[np.float64]]) -> None:
+        self._outlines = outlines
 
     def take_pen(self) -> None:
         """Let the user draw strokes for magic correction, until `pen.stop`."""
@@ -260,12 +275,6 @@ class Corrector:
         if voxel is not None:
             view.go_to(self._viewer, link.labels, voxel)
             link.labels.selected_label = label
-
-
-def _new_id(link: Link, tool: Tool, places: Places | None) -> int | None:
-    if places is not None:
-        return places.highest + 1
-    return None if tool.is_whole else highest_id(link.labels.data) + 1  # one that works beside the window looks there
 
 
 def middle_of(labels: NDArray[np.integer[Any]], label: int, places: Places | None = None) -> tuple[float, ...] | None:

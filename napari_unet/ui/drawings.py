@@ -38,6 +38,7 @@ class Drawings:
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
+        viewer.layers.selection.events.active.connect(self._on_active)
         self.on_start: Callable[[Layer], None] = lambda layer: None
         """Gets each layer that is to be drawn on, to bind keys to it."""
 
@@ -47,6 +48,20 @@ class Drawings:
         layer: Layer = add(self._viewer, labels, name, mode)
         self.on_start(layer)
         return layer
+
+    def end(self) -> None:
+        """Listen to the viewer no longer."""
+        self._viewer.layers.selection.events.active.disconnect(self._on_active)
+
+    def _on_active(self, event: object) -> None:
+        """Hide what is empty and not drawn on: with each step of a slider it takes napari as long as labels do."""
+        for name in (DRAWING, SEEDS):
+            layer = view.named(self._viewer, name)
+            if layer is None:
+                continue
+            is_shown = len(layer.data) > 0 or self._viewer.layers.selection.active is layer
+            if layer.visible != is_shown:
+                layer.visible = is_shown
 
     def line(self, labels: Labels, frame: Frame) -> Points | None:
         """Give the line drawn last; None without one."""

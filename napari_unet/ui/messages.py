@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from napari.utils import notifications
 
+from napari_unet.app.errors import describe_error
 from napari_unet.core.base.errors import UserError
 
 
@@ -27,8 +28,8 @@ def show_user_error(error: UserError) -> None:
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Tell the user about a refused action instead of raising: the outermost call of every button."""
+    """Tell about a refused action, or a disk that refuses, instead of raising: the outermost call of every button."""
     try:
         yield
-    except UserError as error:
-        show_user_error(error)
+    except (UserError, OSError) as error:
+        show_error(*describe_error(error))

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_unet.app import library, lineage
 from napari_unet.app.lineage import KEPT_VERSIONS
+from napari_unet.core.base.errors import UserError
 from napari_unet.core.store.spec import check_can_segment
 from napari_unet.ui import messages
 from napari_unet.ui.cards import card, size_words
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 NAME = int(Qt.ItemDataRole.UserRole)
 NONE = "No models yet: train one, or copy a model's folder into the folder that opens below."
+GONE = "This model is not there any more. Open this tab again for those that are."
 
 
 class ModelsTab(QWidget):
@@ -133,9 +135,11 @@ class ModelsTab(QWidget):
 
     def _on_current(self, *_: object) -> None:
         entry = self._entry()
-        self.card.setText(
-            f"<p>{NONE}</p>" if entry is None else card(entry, lineage.versions(lineage.trace(entry.folder)))
-        )
+        try:
+            versions = () if entry is None else lineage.versions(lineage.trace(entry.folder))
+            self.card.setText(f"<p>{NONE}</p>" if entry is None else card(entry, versions))
+        except (UserError, OSError):  # another window has deleted or renamed it
+            self.card.setText(f"<p>{GONE}</p>")
         self.buttons["folder"].setEnabled(entry is not None)
         self.buttons["use"].setEnabled(entry is not None and entry.can_segment)
         for name in ("rename", "delete"):

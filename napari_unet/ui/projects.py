@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from napari_unet.app.autosave_draft import Restored
     from napari_unet.app.project import Project
     from napari_unet.app.session import Session
+    from napari_unet.core.store.autosave import ImageId
     from napari_unet.core.store.project import ImageRef
     from napari_unet.ui.autosaving import Autosaving
     from napari_unet.ui.results import Link, Results
@@ -74,6 +75,7 @@ class Projects(QObject):
         self.project: Project | None = None
         self.log = ActionLog(session)
         self._known: set[str] = set()
+        self._ids: dict[str, ImageId] = {}
         results.opened.connect(self._on_opened)
         session.result_changed.connect(self._on_result)
         session.model_changed.connect(self._on_model)
@@ -137,7 +139,8 @@ class Projects(QObject):
             return
         image, reading = self._autosaving.whole(link), self._workspace.reading_of(owner)
         reader = str(owner.source.reader_plugin or "")
-        project.add(image, identify(image), reading.axes or "", reading.voxel_size, reader)
+        known = self._ids[link.key] = identify(image)
+        project.add(image, known, reading.axes or "", reading.voxel_size, reader)
         self._keep_model(project, self._session.result(link.key).model)
 
     def _keep_model(self, project: Project, name: str, *, is_current: bool = False) -> None:
@@ -291,6 +294,11 @@ class Projects(QObject):
         model = self._session.result(key).model if self._writable is not None and self._session.has(key) else ""
         if self._writable is not None and model not in self._known:
             self._keep_model(self._writable, model)
+        link, known = self._results.link(key), self._ids.get(key)
+        owner = next((one for one in self._workspace.viewer.layers if link and one.unique_id == link.image_id), None)
+        if self._writable is not None and known is not None and owner is not None:
+            reading = self._workspace.reading_of(owner)
+            self._writable.set_voxel_size(known, reading.axes or "", reading.voxel_size)
 
     def _on_model(self, name: str) -> None:
         if self._writable is not None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +88,7 @@ class Results(QObject):
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
         self._settle.timeout.connect(self.changed)
-        workspace.image_changed.connect(self.touch)
+        workspace.image_changed.connect(self._on_image)
         session.history.changed.connect(self.touch)
         session.result_changed.connect(self._on_result)
         self._viewer.layers.events.removed.connect(self._on_removed)
@@ -169,7 +169,11 @@ class Results(QObject):
             Of a large image: `image` and `result` are of this part only, and the labels get a layer of that size.
         """
         link = self.link_of(layer, box)
-        is_alike = link is not None and bool(link.classes) == result.is_semantic
+        # Labels of a stack are none of a time series, though their shape may be the same.
+        is_alike = link is not None and (bool(link.classes), link.image.label_axes) == (
+            result.is_semantic,
+            image.label_axes,
+        )
         if link is not None and is_alike and layers.fits(link.labels, image.label_shape):
             self.merge(link, result)
             return link
@@ -336,6 +340,19 @@ class Results(QObject):
                     self.touch()
 
     def _on_result(self, key: str) -> None:
+        self.touch()
+
+    def _on_image(self) -> None:
+        """Measure the results of the current image with the voxel size that it has by now."""
+        layer = self._workspace.layer
+        with suppress(UserError):  # the image box says what is not clear
+            image = self._workspace.image()
+            for key, link in list(self._links.items()):
+                if layer is None or (link.image_id, link.image.label_axes) != (layer.unique_id, image.label_axes):
+                    continue
+                if link.image.voxel_size != image.voxel_size:
+                    self._links[key] = replace(link, image=replace(link.image, voxel_size=image.voxel_size))
+                    self._session.set_voxel_size(key, image.voxel_size)
         self.touch()
 
     # ------------------------------------------------------------ layers come and go

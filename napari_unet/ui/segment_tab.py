@@ -115,8 +115,8 @@ class SegmentTab(QWidget):
             return
         axes, box, time = reading.axes, None, None
         scope, is_large = self.scope.currentData(), streaming.is_large(image)
-        self._decoded = self.options.value()
-        options = replace(self._decoded, channel=reading.channel)
+        self._decoded = asked = self.options.value()
+        options = replace(asked, channel=reading.channel)
         if scope == WHOLE and is_large:
             self._start_large(layer, image, axes, options)
             return
@@ -127,6 +127,8 @@ class SegmentTab(QWidget):
 
         def _on_done(result: SegmentResult) -> None:
             self._show(layer, image, axes, result, is_part=is_large)
+            self._decoded = asked
+            self._on_options(self.options.value())  # thresholds may have been changed meanwhile
 
         self.said.hide()
         seen = view.view_box(self._workspace.viewer, layer, axes)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from napari_unet.core.base.image import Image
 
+RGB = " besides its colours, which are C"
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -100,6 +102,13 @@ class Workspace(QObject):
         if self._layer is None:
             raise UserError("There is no image.", "Open one, or take File > Open Sample > U-Net.")
         reading = self.reading
+        if reading.axes is None and not layers.axes_choices(self._layer):
+            also = RGB if self._layer.rgb else ""
+            raise UserError(
+                f"'{self._layer.name}' has {self._layer.ndim} axes {tuple(self._layer.data.shape)}{also}; "
+                "T, C, Z, Y and X can be used, each once.",
+                "Take out the axes that are too many, for example in the layer's data.",
+            )
         if reading.axes is None:
             raise UserError(
                 f"'{self._layer.name}' has {self._layer.ndim} axes {tuple(self._layer.data.shape)} without names.",

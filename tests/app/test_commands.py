@@ -195,6 +195,14 @@ def test_fine_tune_when_a_folder_is_given_then_the_model_is_there_and_the_librar
     assert len(faked) == 1
 
 
+def test_fine_tune_when_its_folder_cannot_be_made_then_nothing_is_learnt_in_vain(model, faked, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    request = FineTuneRequest(model, (snapshot(),), out_folder=tmp_path / "file" / "mine")
+    with pytest.raises(UserError, match="Nothing can be written"):
+        commands.fine_tune(request, silent, never)
+    assert not faked
+
+
 def test_fine_tune_when_the_name_is_taken_meanwhile_then_nothing_is_lost(model, faked, models_home):
     def report(progress):
         taken = models_home / "models" / "tiny-ft-1"

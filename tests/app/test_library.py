@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -45,6 +46,16 @@ def test_list_models_when_there_are_both_kinds_then_bundled_come_first_and_broke
     ]
     assert [folder.name for folder, _ in library.unreadable_models()] == ["broken"]
     assert "does not describe a model" in library.unreadable_models()[0][1]
+
+
+def test_list_models_when_one_is_of_a_newer_version_then_the_others_are_there_and_it_is_told(own):
+    write_spec(own, "mine")
+    newer = write_spec(own, "newer") / "model.json"
+    newer.write_text(json.dumps(json.loads(newer.read_text(encoding="utf-8")) | {"format": 99}), encoding="utf-8")
+    assert [entry.name for entry in library.list_models()] == ["nuclei-2d", "mine"]
+    ((folder, reason),) = library.unreadable_models()
+    assert folder.name == "newer"
+    assert "format is 99" in reason
 
 
 def test_library_root_when_no_home_is_set_then_it_is_the_users_data_folder(monkeypatch):

@@ -145,6 +145,27 @@ def test_close_result_when_the_layer_is_removed_then_its_steps_and_jobs_are_drop
     assert (job.state, shown, late.history.can_undo) == (JobState.SUPERSEDED, [], False)
 
 
+def test_redecode_when_the_image_was_segmented_meanwhile_then_the_older_output_is_not_shown(monkeypatch):
+    runner, shown = LateRunner(), []
+    late = Session(runner)
+    late.open_result("layer", IMAGE, cells(), prediction=result_of(cells()).prediction, model="nuclei-2d")
+    monkeypatch.setattr(commands, "redecode", lambda request, report, stop: result_of(cells()))
+    late.redecode("layer", SegmentOptions(), shown.append)
+    newer = result_of(cells())
+    late.merge_result("layer", cells(), replace(newer, prediction=replace(newer.prediction, output=object())))
+    runner.finish_next()
+    assert not shown
+
+
+def test_voxel_size_when_said_later_then_it_stays_whatever_is_undone(session):
+    session.merge_result("layer", cells(), result_of(cells()))
+    with assert_emitted_once_with(session.result_changed, "layer"):
+        session.set_voxel_size("layer", (0.5, 0.2))
+    session.history.undo()
+    assert session.result("layer").image.voxel_size == (0.5, 0.2)
+    assert not session.history.can_undo
+
+
 def test_redecode_when_drawn_by_hand_then_there_is_nothing_to_decode(session):
     session.open_result("drawn", IMAGE, np.zeros((20, 20), np.int32))
     assert session.redecode("drawn", SegmentOptions(), print) is None

@@ -14,7 +14,7 @@ import pytest
 from napari_unet import cli
 from napari_unet.cli import console, segment
 from napari_unet.cli.console import progress_line, say_json, table
-from napari_unet.cli.options import parse_voxel_size
+from napari_unet.cli.options import parse_channels, parse_voxel_size
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import SegmentOptions, TrainOptions
 from napari_unet.core.base.progress import Progress
@@ -82,6 +82,24 @@ def test_main_when_something_unexpected_happens_then_status_1_and_a_hint_to_debu
     assert "--debug" in ran.err
 
 
+def test_main_when_the_output_cannot_hold_a_name_then_it_is_written_with_escapes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def speak() -> None:
+        console.say("\u65e5\u672c.tif")
+        say_json({"name": "\u00e9\u65e5"})
+
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding="cp1252")  # a file, on Windows
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setitem(cli.COMMANDS, "speak", speak)
+    assert cli.main(["speak"]) == 0
+    stream.flush()
+    lines = written.getvalue().decode("cp1252").splitlines()
+    assert lines[0] == r"\u65e5\u672c.tif"
+    assert json.loads(lines[1]) == {"name": "\u00e9\u65e5"}
+
+
 def test_main_when_debug_is_given_anywhere_then_shows_the_traceback(
     run: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +139,14 @@ def test_voxel_size_when_given_as_text_then_becomes_numbers() -> None:
     assert parse_voxel_size(None) is None
     with pytest.raises(UserError, match=r"0\.5x0\.2"):
         parse_voxel_size("0.5x0.2")
+
+
+def test_channels_when_given_as_text_then_become_ends_of_names() -> None:
+    assert parse_channels("") == ()
+    assert parse_channels("_FLAIR, _T1") == ("_FLAIR", "_T1")
+    for text in (",", "_FLAIR,", "_T1,_T1"):
+        with pytest.raises(UserError, match="cannot be used"):
+            parse_channels(text)
 
 
 def test_table_when_values_are_mixed_then_numbers_stand_to_the_right() -> None:

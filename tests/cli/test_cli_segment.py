@@ -206,6 +206,15 @@ def test_segment_when_labels_would_replace_an_image_then_refuses(run: Callable, 
     assert "would replace the image" in ran.error
 
 
+def test_segment_when_nothing_can_be_written_there_then_is_one_error_for_all_images(
+    run: Callable, images: Path, tiny_model: Path
+) -> None:
+    ran = run("segment", images, "--model", tiny_model, "--out", images / "b.png")
+
+    assert ran.code == 2
+    assert ran.error.count("Nothing can be written") == 1
+
+
 def test_segment_when_there_is_no_such_model_then_names_it(run: Callable, images: Path, tmp_path: Path) -> None:
     ran = run("segment", images, "--model", "nobody", "--out", tmp_path / "out")
 

@@ -139,6 +139,13 @@ def test_draw_when_a_stack_is_outlined_once_then_the_object_closes_above_and_bel
     assert iou(after > 0, truth.transpose(np.roll(np.arange(3), axis))) > 0.75
 
 
+@pytest.mark.parametrize(("row", "column"), [(-6, 50), (65, 50), (-5, -6)])
+def test_draw_when_the_image_cuts_an_object_off_then_it_closes_as_the_whole_one_does(row, column):
+    truth = ball((20, row, column), (16, 16, 16))
+    after = drawn(np.zeros(truth.shape, np.int32), circle(row, column, 16, z=20))
+    assert iou(after > 0, truth) > 0.85
+
+
 def test_draw_when_the_network_saw_the_object_then_it_ends_where_that_ends():
     truth = ball((20, 30, 50), (6, 16, 16))
     edges = ndimage.gaussian_filter(truth.astype(np.float32), 1)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from napari_unet.core.base import files
-from napari_unet.core.base.files import link_file, sha256, write_atomic
+from napari_unet.core.base.errors import UserError
+from napari_unet.core.base.files import check_writable, link_file, sha256, write_atomic
 
 
 def test_write_atomic_when_a_file_stands_there_then_replaces_it(tmp_path):
@@ -97,3 +98,14 @@ def test_link_file_when_the_disk_knows_no_links_then_copies(tmp_path, monkeypatc
     link_file(source, path)
     assert path.read_bytes() == b"content"
     assert sorted(tmp_path.iterdir()) == [source, path]
+
+
+def test_check_writable_when_a_folder_is_missing_then_it_is_made_and_left_empty(tmp_path):
+    check_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_check_writable_when_a_file_is_in_the_way_then_names_the_folder(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match=r"file.*in"):
+        check_writable(tmp_path / "file" / "in")

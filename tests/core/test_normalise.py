@@ -59,6 +59,13 @@ def test_percentile_when_gain_and_offset_change_then_result_stays(gain, offset, 
     np.testing.assert_allclose(normalised(how, volume * gain + offset), normalised(how, volume), atol=1e-3)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.int64, np.uint32, ">i4"])
+def test_apply_when_values_lie_far_from_0_then_their_differences_stay(dtype):
+    volume = np.random.default_rng(1).integers(0, 100, (1, 20, 20))
+    far = (volume + 1_000_000_000).astype(dtype)
+    np.testing.assert_allclose(normalised(Normalisation(), far), normalised(Normalisation(), volume), atol=1e-6)
+
+
 def test_apply_when_called_then_leaves_the_image_alone():
     volume = np.arange(16, dtype=np.float32).reshape(1, 4, 4)
     before = volume.copy()

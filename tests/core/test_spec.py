@@ -80,7 +80,7 @@ def test_parse_when_one_value_is_anything_then_gives_a_spec_or_a_user_error(name
     ids=lambda c: f"{next(iter(c))}={next(iter(c.values()))}",
 )
 def test_parse_when_a_value_cannot_be_then_is_refused(changes):
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ReadError) as caught:
         parse_spec(json.dumps(VALUES | changes))
     assert caught.value.hint
 

@@ -304,7 +304,7 @@ def test_default_tile_when_the_image_is_cut_then_is_smaller_unless_that_would_ch
 
 
 @pytest.mark.parametrize("shape", [(64, 512, 512), (30, 512, 512), (128, 128, 2000), (400, 400, 400)])
-def test_default_tile_when_longer_tiles_compute_less_then_takes_them_if_they_read_no_more_than_a_cube(shape, monkeypatch):
+def test_default_tile_when_longer_tiles_compute_less_then_they_read_no_more_than_a_cube(shape, monkeypatch):
     monkeypatch.setattr(tiled, "free_bytes", lambda _: 2**40)
     engine = Engine(lived_in(config := NetConfig(dims=3, base=2)), config, net="unet", device="cpu", precision="fp32")
 

@@ -50,6 +50,15 @@ def test_sample_when_wholly_annotated_then_is_so_after_a_round_trip(tmp_path):
     assert (load_samples(tmp_path)[0].annotated == 1).all()
 
 
+def test_sample_when_numbers_are_too_large_for_a_file_then_its_objects_stay_apart(tmp_path):
+    sample = replace(PLANE, labels=PLANE.labels.astype(np.int64) << 31)
+    save_sample(tmp_path, sample)
+    (found,) = load_samples(tmp_path)
+    pairs = np.unique(np.stack([found.labels.ravel(), sample.labels.ravel()]), axis=1)
+    assert pairs.shape[1] == len(np.unique(PLANE.labels))  # each number there stands for one here
+    assert (pairs[:, 0] == 0).all()
+
+
 def test_digest_when_image_or_labels_change_then_changes():
     other_labels = replace(PLANE, labels=np.flipud(PLANE.labels))
     other_image = replace(PLANE, image=replace(PLANE.image, data=PLANE.image.data + 1))
@@ -107,6 +116,26 @@ def test_load_when_labels_have_no_image_then_names_them(folder):
         load_samples(folder)
 
 
+@pytest.mark.parametrize("part", ["images", "labels", "annotated"])
+def test_load_when_a_name_is_there_in_two_formats_then_refuses(folder, part):
+    write_labels(folder / "train" / part / "s1.npy", PLANE.labels)
+    with pytest.raises(UserError, match=rf"{part} holds 's1' in two formats"):
+        load_samples(folder)
+
+
+def test_load_when_no_mask_has_the_name_of_its_labels_then_refuses(folder):
+    for path in (folder / "train" / "annotated").iterdir():
+        path.rename(path.with_name(f"{path.stem}_mask.tif"))
+    with pytest.raises(UserError, match="s0_mask"):
+        load_samples(folder)
+
+
+def test_load_when_a_mask_holds_what_no_byte_can_then_refuses(folder):
+    write_labels(folder / "train" / "annotated" / "s1.tif", np.full((24, 32), 257, np.uint16))
+    with pytest.raises(UserError, match="annotated mask of 's1'"):
+        load_samples(folder)
+
+
 def test_load_when_an_image_cannot_be_used_then_is_named(folder):
     constant = replace(PLANE.image, data=np.zeros((24, 32), np.float32))
     write_image(folder / "train" / "images" / "s1.tif", constant)
@@ -136,6 +165,19 @@ def test_load_when_channels_are_files_then_joins_them_in_order(tmp_path):
 def test_stack_channels_when_shapes_differ_then_names_them():
     with pytest.raises(UserError, match=r"\(24, 32\).*\(6, 24, 32\)"):
         stack_channels([PLANE.image, STACK.image])
+
+
+def test_stack_channels_when_they_are_time_series_then_every_time_point_stays():
+    data = np.arange(3 * 4 * 5).reshape(3, 4, 5)
+    found = stack_channels([Image(data, "TYX"), Image(-data[:, np.newaxis], "TCYX")])
+    assert found.axes == "TCYX"
+    np.testing.assert_array_equal(found.data, np.stack([data, -data], axis=1))
+
+
+def test_stack_channels_when_one_is_a_stack_and_one_a_time_series_then_refuses():
+    data = np.zeros((6, 4, 5))
+    with pytest.raises(UserError, match=r"ZYX.*TYX"):
+        stack_channels([Image(data, "ZYX"), Image(data, "TYX")])
 
 
 @pytest.mark.parametrize("broken", [0, 1, 2])

@@ -68,6 +68,18 @@ def test_unsure_when_pressed_twice_then_the_object_teaches_again(segmented: UNet
     assert segmented.session.states(key, labels_of(segmented))[1] == "predicted"
 
 
+def test_draw_when_the_last_object_was_deleted_then_the_new_one_does_not_take_over_what_was_said_of_it(
+    segmented: UNetWidget, tab: CorrectTab
+) -> None:
+    key = segmented.results.need().key
+    tab.table.select([4])
+    tab.buttons["unsure"].click()
+    tab.use("delete")
+    tab.corrector.use("draw", [], drawn=np.array([[30.0, 50.0], [30.0, 56.0], [36.0, 56.0], [36.0, 50.0]]))
+    drawn = labels_of(segmented)[33, 53]
+    assert segmented.session.states(key, labels_of(segmented))[drawn] == "edited"
+
+
 def test_split_when_a_line_is_drawn_then_the_object_under_it_is_cut(
     viewer: Viewer, segmented: UNetWidget, tab: CorrectTab
 ) -> None:

@@ -119,6 +119,31 @@ def test_outline_when_drawn_in_two_slices_of_a_stack_then_it_is_one_object_throu
     assert (labels_of(dock)[2:23, 20, 110] == 2).all()
 
 
+def test_outline_when_the_last_one_is_undone_then_the_next_goes_on_from_the_one_before(
+    viewer: Viewer, dock: UNetWidget, told: Told, qtbot: QtBot
+) -> None:
+    truth = np.repeat(discs()[None], 24, axis=0)
+    show(viewer, dock, truth, np.zeros_like(truth), "ZYX")
+    viewer.window._qt_window.show()
+    qtbot.waitExposed(viewer.window._qt_window)
+    viewer.reset_view()
+    canvas(viewer).setFocus()
+    press(viewer)
+    viewer.dims.set_point(0, 6)
+    stroke(viewer, *round_about(50, 40, 18))
+    once = labels_of(dock).copy()
+    viewer.dims.set_point(0, 16)
+    stroke(viewer, *round_about(50, 40, 4), modifier=SHIFT)
+    dock.correct.buttons["undo"].click()
+    np.testing.assert_array_equal(labels_of(dock), once)
+    stroke(viewer, *round_about(50, 40, 14), modifier=SHIFT)
+    assert not told.errors
+    after = labels_of(dock)
+    assert set(np.unique(after)) == {0, 1}
+    np.testing.assert_array_equal(after[6], once[6])
+    assert (after[6:17, 45:55, 35:45] == 1).all()
+
+
 @pytest.mark.parametrize(("turn", "expected"), [(2 * np.pi, True), (1.9 * np.pi, True), (np.pi, False), (0.0, False)])
 def test_stroke_when_its_ends_are_near_then_it_is_an_outline(turn, expected):
     turns = np.linspace(0, turn, 30)

@@ -146,6 +146,17 @@ def test_project_when_moved_and_opened_elsewhere_then_labels_states_model_and_lo
     assert again.autosaving.offer is None
 
 
+def test_project_when_the_voxel_size_is_typed_later_then_it_has_it(
+    dock: UNetWidget, project: Path, windows: Callable[[], UNetWidget]
+) -> None:
+    dock.segment.image_box.voxel_size.setText("0.2")
+    dock.segment.image_box.voxel_size.editingFinished.emit()
+    dock.shut_down()
+    again = windows()
+    again.projects.open(project, Answers())
+    assert again.workspace.image().voxel_size == (0.2, 0.2)
+
+
 def test_project_when_saved_then_nothing_stays_in_the_program_s_own_folder(dock: UNetWidget, project: Path) -> None:
     assert not list(library.autosave_folder().rglob("*.journal"))
     assert list(project.rglob("*.journal"))

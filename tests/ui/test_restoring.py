@@ -180,6 +180,17 @@ def test_restore_when_there_are_labels_then_it_is_one_undo_step_and_the_file_goe
     assert not folder.exists()
 
 
+def test_restore_when_the_labels_were_removed_by_mistake_then_they_are_offered_at_once(
+    segmented: UNetWidget, viewer: Viewer, qtbot: QtBot
+) -> None:
+    correct(segmented)
+    labels = labels_of(segmented).copy()
+    viewer.layers.remove(segmented.results.need().labels)
+    offered(segmented, qtbot)
+    segmented.restore_bar.restore.click()
+    np.testing.assert_array_equal(labels_of(segmented), labels)
+
+
 def test_keep_both_when_pressed_then_the_saved_labels_get_a_layer_of_their_own(both: UNetWidget, qtbot: QtBot) -> None:
     both.restore_bar.both.click()
     found = [one.data[30, 50] for one in both.workspace.viewer.layers[1:]]

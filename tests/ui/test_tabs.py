@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,6 +76,17 @@ def test_image_box_when_the_voxel_size_is_typed_then_it_wins(
     assert dock.workspace.image().voxel_size == (0.2, 0.2)
 
 
+def test_image_box_when_the_voxel_size_is_typed_after_segment_then_its_objects_have_it(
+    segmented: UNetWidget,
+) -> None:
+    box = segmented.segment.image_box
+    box.voxel_size.setText("0.2")
+    box.voxel_size.editingFinished.emit()
+    link = segmented.results.need()
+    assert link.image.voxel_size == (0.2, 0.2)
+    assert segmented.session.result(link.key).image.voxel_size == (0.2, 0.2)
+
+
 def test_image_box_when_there_are_channels_then_one_can_be_chosen(viewer: Viewer, blobs: str, dock: UNetWidget) -> None:
     viewer.add_image(np.zeros((3, 8, 9)), axis_labels=("c", "y", "x"))
     box = dock.segment.image_box.channel
@@ -122,6 +134,29 @@ def test_models_when_deleting_is_not_confirmed_then_the_model_stays(
     dock.models.buttons["delete"].click()
     with pytest.raises(UserError):
         library.find_model(model)
+
+
+def test_models_when_the_disk_refuses_then_it_is_told(
+    model: str, dock: UNetWidget, monkeypatch: pytest.MonkeyPatch, told: Told
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "blobs")
+
+    dock.models.refresh()
+    dock.models.select(model)
+    monkeypatch.setattr(dock.models, "_asked", lambda question: True)
+    monkeypatch.setattr(Path, "rename", refuse)
+    dock.models.buttons["delete"].click()
+    assert "no permission to use blobs" in told.errors[0]
+
+
+def test_models_when_another_window_has_deleted_one_then_its_card_says_so(model: str, dock: UNetWidget) -> None:
+    add_model("other")
+    dock.models.refresh()
+    dock.models.select(model)
+    library.delete_model("other")
+    dock.models.select("other")
+    assert "not there any more" in dock.models.card.text()
 
 
 def test_models_when_another_is_used_then_the_segment_tab_shows_it(model: str, dock: UNetWidget, qtbot: QtBot) -> None:

@@ -151,6 +151,20 @@ def test_outline_when_drawn_where_nothing_is_then_draw_makes_an_object_that_teac
     assert not tab.drawing.is_on
 
 
+def test_drawing_layer_when_it_is_empty_and_left_then_it_hides_until_it_is_drawn_on(
+    viewer: Viewer, segmented: UNetWidget, tab: CorrectTab
+) -> None:
+    tab.buttons["cut"].click()
+    shapes, labels = view.named(viewer, DRAWING), segmented.results.need().labels
+    viewer.layers.selection.active = labels
+    assert not shapes.visible
+    tab.buttons["cut"].click()
+    assert shapes.visible
+    shapes.add_lines(np.array([[4.0, 0.0], [4.0, 59.0]]))
+    viewer.layers.selection.active = labels
+    assert shapes.visible
+
+
 def test_seeds_when_placed_then_split_gives_each_a_part(
     viewer: Viewer, segmented: UNetWidget, tab: CorrectTab, told: Told
 ) -> None:

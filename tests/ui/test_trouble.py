@@ -104,6 +104,25 @@ def test_axes_when_the_user_says_them_then_the_stack_is_segmented(
     assert not told.errors
 
 
+def test_axes_when_there_are_too_many_then_no_choice_is_asked_for(viewer: Viewer, blobs: str, dock: UNetWidget) -> None:
+    viewer.add_image(np.zeros((2, 2, 2, 2, 20, 20)))
+    assert "each once" in dock.segment.image_box.words.text()
+    assert "Choose" not in dock.segment.image_box.words.text()
+
+
+def test_axes_when_read_otherwise_after_segment_then_the_labels_are_new_ones(
+    viewer: Viewer, blobs: str, dock: UNetWidget, qtbot: QtBot
+) -> None:
+    viewer.add_image(squares((3, 40, 60)))
+    box = dock.segment.image_box.axes
+    for axes in ("TYX", "ZYX"):
+        box.setCurrentIndex(box.findData(axes))
+        box.activated.emit(box.currentIndex())
+        press(dock, qtbot)
+        assert dock.results.need().image.axes == axes
+    assert len(dock.results.keys) == 2
+
+
 def test_segment_when_memory_runs_out_then_the_buttons_work_again(
     viewer: Viewer, blobs: str, dock: UNetWidget, qtbot: QtBot, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,6 +184,21 @@ def test_labels_when_removed_during_a_job_then_the_result_comes_on_a_new_layer(
     wait_idle(dock, qtbot)
     assert layers.labels_array(dock.results.need().labels).any()
     assert not told.errors
+
+
+def test_threshold_when_changed_during_a_job_then_the_labels_follow_it(
+    viewer: Viewer, gate: Gate, dock: UNetWidget, qtbot: QtBot
+) -> None:
+    viewer.add_image(squares())
+    dock.segment.button.click()
+    assert gate.is_inside.wait(60)
+    dock.segment.options.widgets["threshold"].value = 0.8
+    qtbot.waitUntil(lambda: not dock.segment._decode.isActive(), timeout=LIMIT_MS)  # there is nothing to decode yet
+    gate.is_open.set()
+    qtbot.waitUntil(lambda: dock.results.current is not None, timeout=LIMIT_MS)
+    labels = dock.results.need().labels
+    qtbot.waitUntil(lambda: not layers.labels_array(labels)[5, 5], timeout=LIMIT_MS)
+    assert layers.labels_array(labels).any()
 
 
 def test_viewer_when_closed_while_training_then_the_job_is_given_up(

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_unet.core.base.errors import UserError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -95,6 +97,24 @@ def sha256(*parts: bytes | memoryview) -> str:
     for part in parts:
         digest.update(part)
     return digest.hexdigest()
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder where it is missing, and refuse one that cannot be written: before the work, not after it.
+
+    Raises
+    ------
+    UserError
+        Names the folder and what the disk says.
+    """
+    probe = folder / f".{os.getpid()}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"Nothing can be written to '{folder}': {reason}.", "Choose another folder.") from error
 
 
 def disk_size(folders: Iterable[Path]) -> int:

@@ -47,9 +47,13 @@ class Statistics:
         """Normalise (C, [Z,] Y, X) intensities; float32, another array. A repeated channel stays one."""
         if is_repeated(volume) and len({*zip(self.offset, self.scale, strict=True)}) == 1:
             return repeat(Statistics(self.offset[:1], self.scale[:1]).apply(volume[:1]), len(volume))
-        out = volume.astype(np.float32)
-        for channel, offset, scale in zip(out, self.offset, self.scale, strict=True):
-            channel -= offset
+        out = np.empty(volume.shape, np.float32)
+        for given, channel, offset, scale in zip(volume, out, self.offset, self.scale, strict=True):
+            if np.can_cast(volume.dtype, np.float32):
+                channel[...] = given
+                channel -= offset
+            else:  # a little on top of a large offset: only the difference fits into float32
+                np.subtract(given, offset, out=channel, dtype=np.float64, casting="same_kind")
             channel /= scale
         return out
 

@@ -16,6 +16,7 @@ import numpy as np
 import scipy  # its parts load when first used: the dock opens without them
 from numpy.typing import NDArray
 
+from napari_unet.core.edits.completed import completed
 from napari_unet.core.edits.interpolate import blend
 from napari_unet.core.edits.magic_scene import SMOOTHING_PX
 
@@ -24,9 +25,6 @@ TALL = 1.25
 
 TRUST = 0.5
 """What the network saw counts so much, for the middle of a ball; found on the stacks of go_nuclear_3d."""
-
-WIDER = 1.1
-"""Times the size of an outline, to which the object may grow in other slices."""
 
 FAINT = 0.02
 """Mean value in the outlines below which the network saw nothing."""
@@ -42,7 +40,7 @@ Section = NDArray[np.bool_]
 
 def reach_of(sections: Mapping[int, Section], lengths: Sequence[float]) -> int:
     """Give how many slices an object may go on beyond its outlines."""
-    widest = max(width_of(one, lengths) for one in sections.values())
+    widest = max(_width(one, lengths) for one in sections.values())
     return ceil(TALL * sqrt(1 + TRUST) * widest / lengths[0]) + 1
 
 
@@ -105,7 +103,7 @@ def _between(first: Section, last: Section, n: int, lengths: Sequence[float]) ->
 
     Where one is narrower, the object does not close along a straight line, but as an ellipsoid does.
     """
-    one, other = (width_of(section, lengths) for section in (first, last))
+    one, other = (_width(section, lengths) for section in (first, last))
     widest, narrow, way = max(one, other), min(one, other), np.arange(1, n) / n
     from_widest = way if one >= other else 1 - way
     round_width = np.sqrt(widest**2 - (widest**2 - narrow**2) * from_widest**2)
@@ -123,7 +121,7 @@ def _inside_ball(
     The outline shrinks towards its middle as the sections of an ellipsoid do. The widest outline is taken for the
     middle of that; a narrower one at the end says itself how soon the object closes.
     """
-    widths = {z: width_of(one, lengths) for z, one in sections.items()}
+    widths = {z: _width(one, lengths) for z, one in sections.items()}
     middle = max(widths, key=lambda z: widths[z])
     passed, share = abs(at - middle) * lengths[0], 1 - (widths[at] / widths[middle]) ** 2
     height = TALL * widths[middle]
@@ -132,7 +130,7 @@ def _inside_ball(
     away = passed + np.abs(slices - at) * lengths[0]
     left = (1 - (away / height) ** 2) / (1 - (passed / height) ** 2)
     gauge = _gauge(sections[at])
-    depth: NDArray[np.float64] = np.where(gauge < WIDER, left[:, None, None] - gauge**2, -np.inf)
+    depth: NDArray[np.float64] = np.where(gauge < 1, left[:, None, None] - gauge**2, -np.inf)
     return depth
 
 
@@ -142,14 +140,21 @@ def width_of(section: Section, lengths: Sequence[float]) -> float:
     return max(sqrt(np.count_nonzero(section) * lengths[1] * lengths[2] / pi), float(inner.max()))
 
 
+def _width(section: Section, lengths: Sequence[float]) -> float:
+    """Give the same; where the image cuts it off, half way (as a factor) to half the length of the cut."""
+    shown = width_of(section, lengths)
+    return sqrt(shown * max(shown, 0.5 * completed(section, lengths[1:]).seam))
+
+
 def _gauge(section: Section) -> NDArray[np.float64]:
     """Give how far each pixel is from the middle of an outline, for the outline itself in that direction."""
-    middle: NDArray[np.float64] = np.argwhere(section).mean(axis=0)
-    y, x = np.indices(section.shape) - middle[:, None, None]
+    whole = completed(section, (1.0, 1.0))
+    middle: NDArray[np.float64] = np.argwhere(whole.mask).mean(axis=0)
+    y, x = np.indices(whole.mask.shape) - middle[:, None, None]
     distance, turn = np.hypot(y, x), ((np.arctan2(y, x) / (2 * pi) + 1) % 1 * N_TURNS).astype(int) % N_TURNS
     rim = np.zeros(N_TURNS)
-    np.maximum.at(rim, turn[section], distance[section] + 0.5)
+    np.maximum.at(rim, turn[whole.mask], distance[whole.mask] + 0.5)
     known = np.flatnonzero(rim)
     rims: NDArray[np.float64] = np.interp(np.arange(N_TURNS), known, rim[known], period=float(N_TURNS))
-    gauge: NDArray[np.float64] = distance / rims[turn]
+    gauge: NDArray[np.float64] = (distance / rims[turn])[whole.part]
     return gauge

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.base.tiles import Box, grow
-from napari_unet.core.edits.carry import TALL, WIDER, carry, reach_of, width_of
+from napari_unet.core.edits.carry import TALL, carry, reach_of, width_of
 from napari_unet.core.edits.redraw import MOST, Drawn
 
 if TYPE_CHECKING:
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 Section = tuple[Box, NDArray[np.bool_]]
 """A box that is one voxel thick, and what is inside an outline there."""
 
-
 FARTHER = 2.5
 """Times the height of an object, as its outline says; no object goes on farther than that."""
+
+AROUND = 0.1
+"""Of the size of the outlines together: so much farther than these the object may reach between them."""
 
 
 def draw_through(
@@ -59,7 +61,7 @@ def draw_through(
         slice(min(b.start for b in parts), max(b.stop for b in parts))
         for parts in zip(*(place for place, _ in group), strict=True)
     )
-    room = [1 + ceil((WIDER - 1) * (part.stop - part.start)) for part in box]  # where it ends at a side, the image does
+    room = [1 + ceil(AROUND * (part.stop - part.start)) for part in box]  # where it ends at a side, the image does
     box = grow(box, tuple(n * (at != axis) for at, n in enumerate(room)), labels.shape)
     flat = {place[axis].start: _placed(place, mask, box, axis) for place, mask in group}
     box = grow(box, tuple(reach_of(flat, ordered) * (at == axis) for at in range(3)), labels.shape)

@@ -37,6 +37,7 @@ __all__ = [
     "READERS",
     "STORES",
     "WRITERS",
+    "by_stem",
     "create_labels",
     "expand",
     "finish_labels",
@@ -229,6 +230,21 @@ def expand(inputs: Sequence[str | Path]) -> list[Path]:
         When an input matches nothing, or names a file of another format.
     """
     return find_files(inputs, tuple(READERS))
+
+
+def by_stem(folder: str | Path) -> dict[str, Path]:
+    """List the images right inside a folder by their stems, to find what belongs together.
+
+    Raises
+    ------
+    UserError
+        When there is none, or two have one stem: which of them is meant, nobody can know.
+    """
+    found: dict[str, Path] = {}
+    for path in expand([folder]):
+        if found.setdefault(stem(path), path) is not path:
+            raise UserError(f"{folder} holds '{stem(path)}' in two formats.", "Keep one of them.")
+    return found
 
 
 @contextmanager

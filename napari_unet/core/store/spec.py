@@ -166,7 +166,7 @@ def parse_spec(text: str, where: str = "model.json") -> ModelSpec:
     Raises
     ------
     ReadError
-        When it is not JSON, or values are missing, unknown or of the wrong type.
+        When it is not JSON, or values are missing, unknown, of the wrong type or out of bounds.
     """
     try:
         values = json.loads(text)
@@ -179,6 +179,8 @@ def parse_spec(text: str, where: str = "model.json") -> ModelSpec:
         if values.get("voxel_size") is not None:
             values["voxel_size"] = tuple(float(v) for v in values["voxel_size"])
         return ModelSpec(**values)
+    except UserError as error:  # such as one of a newer version: no list of models may end with it
+        raise ReadError(f"{where}: {error.message}", error.hint) from error
     except (ValueError, TypeError, RecursionError) as error:
         raise ReadError(f"{where} does not describe a model: {error}.", "Copy the model's folder once more.") from error
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import fastremap
 import numpy as np
 from numpy.typing import NDArray
 
@@ -88,14 +89,16 @@ def load_samples(
     Raises
     ------
     UserError
-        When a folder is missing, names do not match, or an image or its labels cannot be used.
+        When a folder is missing, names do not match or occur twice, or an image or its labels cannot be used.
     """
+    from napari_unet.core.io import by_stem  # slow to load, and the dock opens without it
+
     folder = Path(folder)
     root = folder if (folder / IMAGES).is_dir() else folder / "train"
     if not (root / IMAGES).is_dir() or not (root / labels).is_dir():
         raise UserError(f"{folder} holds no training set.", f"It needs the folders {IMAGES}/ and {labels}/.")
-    label_files = _by_stem(root / labels)
-    image_files = _by_stem(root / IMAGES)
+    label_files = by_stem(root / labels)
+    image_files = by_stem(root / IMAGES)
     wanted = sorted(label_files)[:limit]
     files = {name: [image_files.get(name + suffix) for suffix in (channels or ("",))] for name in wanted}
     missing = [name for name, paths in files.items() if None in paths]
@@ -103,7 +106,13 @@ def load_samples(
         raise UserError(
             f"No image for the labels {', '.join(missing[:5])}.", f"Each file of {labels}/ needs one in {IMAGES}/."
         )
-    annotated = _by_stem(root / ANNOTATED) if (root / ANNOTATED).is_dir() else {}
+    annotated = by_stem(root / ANNOTATED) if (root / ANNOTATED).is_dir() else {}
+    # One of a sample that a crash left without labels may be there as well; of none at all the names are wrong.
+    if annotated and not annotated.keys() & label_files.keys():
+        raise UserError(
+            f"No labels for the masks {', '.join(sorted(annotated)[:5])}.",
+            f"Give each mask of {ANNOTATED}/ the name of its labels in {labels}/.",
+        )
     return [
         _load(name, [p for p in files[name] if p is not None], label_files[name], annotated.get(name))
         for name in wanted
@@ -133,24 +142,19 @@ def sample_files(folder: Path, name: str) -> tuple[Path, Path, Path]:
     return image, labels, annotated
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
-    from napari_unet.core.io import expand, stem
-
-    return {stem(path): path for path in expand([str(folder)])}
-
-
 def _load(name: str, paths: list[Path], labels: Path, annotated: Path | None) -> Sample:
     from napari_unet.core.io import read_image, read_labels  # slow to load, and the dock opens without it
 
     images = [read_image(path) for path in paths]
     image = images[0] if len(images) == 1 else stack_channels(images)
     check_image(image)
-    mask = None if annotated is None else read_labels(annotated).astype(np.uint8)
+    # What is too large for the type must not come round to a value that means something.
+    mask = None if annotated is None else read_labels(annotated).clip(max=np.iinfo(np.uint8).max).astype(np.uint8)
     return Sample(replace(image, name=name), read_labels(labels), mask, name)
 
 
 def stack_channels(images: Sequence[Image]) -> Image:
-    """Join images of one channel each, on the same grid, to one image.
+    """Join images of one channel each, on the same grid, to one image with all their time points.
 
     Raises
     ------
@@ -158,13 +162,16 @@ def stack_channels(images: Sequence[Image]) -> Image:
         When their shapes differ.
     """
     first = images[0]
-    if any(one.data.shape != first.data.shape or one.n_channels != 1 for one in images):
-        shapes = ", ".join(f"{one.name} {tuple(one.data.shape)}" for one in images)
+    grids = {(one.label_axes, one.label_shape) for one in images}
+    if len(grids) > 1 or any(one.n_channels != 1 for one in images):
+        shapes = ", ".join(f"{one.name} {one.axes} {tuple(one.data.shape)}" for one in images)
         raise UserError(
             f"The channels have different shapes: {shapes}.", "Give images of one grid and one channel each."
         )
-    data = np.stack([one.volume()[0] for one in images])
-    return replace(first, data=data, axes="C" + first.spatial_axes)
+    frames = [np.stack([one.volume(time)[0] for one in images]) for time in range(first.n_times)]
+    if "T" not in first.axes:
+        return replace(first, data=frames[0], axes="C" + first.spatial_axes)
+    return replace(first, data=np.stack(frames), axes="TC" + first.spatial_axes)
 
 
 def save_sample(folder: Path, sample: Sample, image_file: Path | None = None) -> Path:
@@ -175,7 +182,7 @@ def save_sample(folder: Path, sample: Sample, image_file: Path | None = None) ->
     folder : Path
         The training set; made where it is missing.
     sample : Sample
-        What is added, or replaced.
+        What is added, or replaced. Objects with numbers that no file of labels holds get others.
     image_file : Path or None
         A file that `save_sample` wrote for the same image: it is linked, so that it takes no room twice.
 
@@ -196,8 +203,16 @@ def save_sample(folder: Path, sample: Sample, image_file: Path | None = None) ->
         link_file(image_file, image)
     write_labels(mask, annotated, sample.image)
     # The labels come last: an image without labels is not a sample, so a crash leaves no half sample.
-    write_labels(labels, sample.labels, sample.image)
+    write_labels(labels, _numbered(sample.labels), sample.image)
     return image
+
+
+def _numbered(labels: NDArray[Any]) -> NDArray[Any]:
+    """Give objects other numbers where one is too large to be written; classes never are so many."""
+    if int(labels.max(initial=0)) <= np.iinfo(np.int32).max:  # what every reader, and napari, takes
+        return labels
+    numbered: NDArray[Any] = fastremap.renumber(labels, preserve_zero=True, in_place=False)[0]
+    return numbered
 
 
 def copy_sample(source: Path, name: str, folder: Path) -> None:
