@@ -56,7 +56,7 @@ def _figures(found: dict[int, Measured[Cost]]) -> list[Figure]:
     # A straight line through all sizes: what grows at all grows with the number of pixels, or of objects.
     pixels = np.array([size**2 for size in found], float)
     slope, base = np.polyfit(pixels, [one.peak for one in found.values()], 1)
-    memory = max(base + slope * WANTED**2, found[last].peak) / 2**30
+    memory = float(max(base + slope * WANTED**2, found[last].peak)) / 2**30
     name = f"extrapolated to {WANTED} px"
     return [
         *figures,
