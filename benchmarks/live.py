@@ -23,7 +23,7 @@ from benchmarks.latency import NUCLEI, RATIO_TARGET, SIZE, Stage, lateness, summ
 from benchmarks.live_alone import steps_alone
 from benchmarks.measure import in_child, say
 from benchmarks.record import Figure, Result, Settings
-from benchmarks.watch import Watch, for_seconds, home_of_its_own, watch
+from benchmarks.watch import PERIOD, Watch, for_seconds, home_of_its_own, now_and_then, watch
 from napari_unet.app.teaching import take_snapshot
 from napari_unet.core.pipeline import live as pipeline
 
@@ -39,9 +39,6 @@ MEMORY_TARGET = 16.0
 """MiB that all cycles together may leave behind."""
 
 SECONDS, QUICK_SECONDS = 20.0, 5.0
-PERIOD, SHARE = 10.0, 0.3
-"""s, and what of it a person paints in the third part."""
-
 ROUNDS = 2
 CYCLES, QUICK_CYCLES = 100, 4
 SMALL = (320, 50)
@@ -93,7 +90,7 @@ def _measure(stage: LiveStage, folder: Path, settings: Settings) -> tuple[list[F
     stage.begin()
     unpainted = stage.watch(seconds, None)
     free = stage.speed(unpainted)
-    sometimes = stage.watch(max(seconds, PERIOD), _now_and_then(stage.brush))
+    sometimes = stage.watch(max(seconds, PERIOD), now_and_then(stage.brush))
     part = stage.speed(sometimes)
     taught, look = stage.taught()
     stops.append(stage.stop())
@@ -147,14 +144,6 @@ def _cycles(stage: LiveStage, number: int) -> list[Figure]:
         Figure(f"{number} cycles: threads of the system left behind", seen[-1][1] - seen[0][1], "", 0),
         Figure(f"{number} cycles: memory left behind, later half", grown, "MiB", MEMORY_TARGET),
     ]
-
-
-def _now_and_then(brush: Callable[[], None]) -> Callable[[], None]:
-    def paint() -> None:
-        if time.monotonic() % PERIOD < SHARE * PERIOD:
-            brush()
-
-    return paint
 
 
 def _tell(what: str, seen: Watch) -> None:

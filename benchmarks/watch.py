@@ -144,3 +144,17 @@ def make_brush(layer: Labels) -> Callable[[], None]:
         step += 1
 
     return paint
+
+
+PERIOD, SHARE = 10.0, 0.3
+"""s, and what of it a person paints who also thinks."""
+
+
+def now_and_then(brush: Callable[[], None]) -> Callable[[], None]:
+    """Give a brush that paints `SHARE` of the time."""
+
+    def paint() -> None:
+        if time.monotonic() % PERIOD < SHARE * PERIOD:
+            brush()
+
+    return paint

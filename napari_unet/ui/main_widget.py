@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
+from napari_unet.app.hand import Hand
 from napari_unet.app.session import Session
 from napari_unet.ui import layers, messages
 from napari_unet.ui.autosave_line import AutosaveLine
@@ -14,6 +15,7 @@ from napari_unet.ui.autosaving import Autosaving
 from napari_unet.ui.closing import CloseQuestion, ShutDown, UnsavedQuestion
 from napari_unet.ui.correct_tab import CorrectTab
 from napari_unet.ui.device_line import DeviceLine
+from napari_unet.ui.hand_watch import HandWatch
 from napari_unet.ui.job_panel import JobPanel
 from napari_unet.ui.large_results import LargeResults
 from napari_unet.ui.models_tab import ModelsTab
@@ -53,7 +55,8 @@ class UNetWidget(QWidget):
         super().__init__()
         viewer = layers.unwrapped(viewer)
         self._was_docked = False
-        self._threads = ThreadRunner()
+        self.hand = Hand()
+        self._threads = ThreadRunner(self.hand)
         self.session = Session(runner or self._threads)
         self.workspace = Workspace(viewer)
         self.results = Results(self.workspace, self.session)
@@ -100,7 +103,15 @@ class UNetWidget(QWidget):
             self.session,
             self._threads,
             self.device.wait,
-            (self.projects, self.autosaving, self.workspace, self.results, self.large_results, self.correct),
+            (
+                HandWatch(viewer, self.hand),
+                self.projects,
+                self.autosaving,
+                self.workspace,
+                self.results,
+                self.large_results,
+                self.correct,
+            ),
         )
         self.destroyed.connect(self.shut_down)
 

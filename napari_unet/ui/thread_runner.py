@@ -16,6 +16,7 @@ from napari_unet.app.priority import limit_torch_threads, lower_priority, withou
 from napari_unet.ui.qt import Signal
 
 if TYPE_CHECKING:
+    from napari_unet.app.hand import Hand
     from napari_unet.app.jobs import Job, JobFunction, Outcome, Update
 
 PREFIX = "napari-unet-job"
@@ -25,12 +26,18 @@ class ThreadRunner(QObject):
     """Run jobs in threads of their own.
 
     A pooled thread would keep the lowered priority for the jobs after it, so each job gets a new one.
+
+    Parameters
+    ----------
+    hand : Hand
+        While it moves, jobs in the background rest.
     """
 
     _arrived = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, hand: Hand) -> None:
         super().__init__()
+        self._hand = hand
         self._numbers = count(1)
         self._mail: queue.SimpleQueue[tuple[Job[Any], Update | None, Outcome[Any] | None]] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -51,6 +58,7 @@ class ThreadRunner(QObject):
             lower_priority()
         if job.is_background:
             limit_torch_threads()
+            fn = self._hand.let_rest(fn, job)
         with without_full_collections() if job.is_background else nullcontext():
             outcome = run_job(fn, request, job, lambda update: self._post(job, update, None))
         self._post(job, None, outcome)

@@ -101,7 +101,7 @@ def go_to(viewer: Viewer, layer: Labels, voxel: tuple[float, ...]) -> None:
     for axis, value in enumerate(world, start=first):
         if axis not in viewer.dims.displayed and axis - first != channel:
             viewer.dims.set_point(axis, value)
-    camera = _camera(viewer)
+    camera = camera_of(viewer)
     centre = np.array(camera.center, dtype=float)
     shown = viewer.dims.displayed
     centre[-len(shown) :] = [world[axis - first] if axis >= first else 0.0 for axis in shown]
@@ -117,10 +117,11 @@ def look_at(viewer: Viewer, layer: Labels, box: Box) -> None:
     ratios = [n / m for axis, n, m in zip(kept, visible, shape_of(box), strict=True) if axis in shown]
     go_to(viewer, layer, tuple((part.start + part.stop - 1) / 2 for part in box))
     if not 1 <= min(ratios) <= SMALL:
-        _camera(viewer).zoom *= 0.8 * min(ratios)
+        camera_of(viewer).zoom *= 0.8 * min(ratios)
 
 
-def _camera(viewer: Viewer) -> Any:
+def camera_of(viewer: Viewer) -> Any:
+    """Give the camera of a viewer."""
     return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera  # napari 0.9 moved it
 
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from napari_unet.app import hand as hand_module
+from napari_unet.app.hand import Hand
 from napari_unet.app.jobs import Job, Jobs, JobState
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.progress import Progress
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def runner(qtbot: QtBot) -> Iterator[ThreadRunner]:
-    runner = ThreadRunner()
+    runner = ThreadRunner(Hand())
     yield runner
     assert runner.wait(60)
 
@@ -88,3 +90,27 @@ def test_wait_when_a_job_does_not_answer_then_the_limit_ends_the_wait(runner: Th
     runner.run(lambda request, report, stop: release.wait(10), None, Job("deaf"))
     assert not runner.wait(0.01)
     release.set()
+
+
+def test_run_when_the_hand_moves_then_a_job_in_the_background_rests_and_stop_ends_the_rest(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("STILL_AFTER", "REST", "LONGEST_REST"):
+        monkeypatch.setattr(hand_module, name, 1e6)
+    hand = Hand()
+    runner = ThreadRunner(hand)
+
+    def is_stopped(request: object, report: Any, stop: Any) -> bool:
+        report(Progress(1, 2))
+        return bool(stop())
+
+    job: Job[bool] = Job("learn", background=True)
+    reported: list[Progress] = []
+    job.progressed.connect(reported.append)
+    hand.move()
+    runner.run(is_stopped, None, job)
+    qtbot.waitUntil(lambda: bool(reported), timeout=LIMIT_MS)
+    job.request_stop()
+    qtbot.waitUntil(lambda: not job.is_running, timeout=LIMIT_MS)
+    assert runner.wait(60)
+    assert job.result is True
