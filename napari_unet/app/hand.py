@@ -16,10 +16,10 @@ T = TypeVar("T")
 STILL_AFTER = 0.2
 """Seconds since its last move after which a hand is still: in between it sets the next stroke."""
 
-REST = 3.0
-"""Of the time that the unit of work before took: beside a hand that never stops a job works a quarter of the time."""
+REST = 6.0
+"""Of the time that the unit of work before took: beside a hand that never stops a job works a seventh of the time."""
 
-LONGEST_REST, LOOK = 3.0, 0.02
+LONGEST_REST, LOOK = 5.0, 0.02
 """Seconds: of one rest, so that long steps get on too; and between two looks at the hand."""
 
 
