@@ -154,8 +154,8 @@ def _figures(name: str, refresh: Own, steps: Own, found: dict[str, Times]) -> li
             Figure(f"{name}, {tool}: median", float(np.median(times.own)), "ms", limit),
             Figure(f"{name}, {tool}: p95", float(np.percentile(times.own, 95)), "ms", P95_MS),
             Figure(f"{name}, {tool}: CPU time, median", float(np.median(times.cpu)), "ms"),
-            Figure(f"{name}, {tool}: redraw / napari's refresh", float(np.median(times.redraw)) / base, "", REDRAW),
-            Figure(f"{name}, {tool}: until drawn / napari's refresh", float(np.median(times.drawn)) / base, ""),
+            Figure(f"{name}, {tool}: redraw / napari's refresh", float(np.median(times.redraw)) / base, ""),
+            Figure(f"{name}, {tool}: until drawn / napari's refresh", float(np.median(times.drawn)) / base, "", REDRAW),
             Figure(f"{name}, {tool}: the same in CPU time", float(np.median(times.drawn_cpu)) / base_cpu, ""),
         ]
         if tool in MOVING and step:
