@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import cc3d
@@ -50,10 +50,14 @@ class Review:
 
 
 def review(snapshots: Sequence[Snapshot], report: Report, stop: Stop) -> Review:
-    """Look at what was corrected; a job function, for it takes a second on a large volume."""
+    """Look at what was corrected; a job function, for it takes a second on a large volume.
+
+    The labels are copied first: they may be painted meanwhile.
+    """
     total, samples = Summary(), list[Sample]()
-    for index, snapshot in enumerate(snapshots):
-        report(Progress(index, len(snapshots), f"looking at '{snapshot.name}'"))
+    for index, live in enumerate(snapshots):
+        report(Progress(index, len(snapshots), f"looking at '{live.name}'"))
+        snapshot = replace(live, labels=np.array(live.labels))
         total += summary(snapshot.corrections, snapshot.labels)
         samples += to_samples(snapshot)
     semantic = any(snapshot.corrections.semantic for snapshot in snapshots)

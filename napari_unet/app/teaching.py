@@ -47,7 +47,7 @@ class Snapshot:
     image : Image
         With all its time points; not copied.
     labels : integer array
-        A copy of the layer's array.
+        A copy of the layer's array, or that array itself: see `take_snapshot`.
     corrections : Corrections
         At the same moment.
     name : str
@@ -63,8 +63,18 @@ class Snapshot:
     origin: str = ""
 
 
-def take_snapshot(image: Image, labels: Labels, c: Corrections, name: str = "", origin: str = "") -> Snapshot:
+def take_snapshot(
+    image: Image, labels: Labels, c: Corrections, name: str = "", origin: str = "", *, copy: bool = True
+) -> Snapshot:
     """Copy the labels, so that the user can go on painting.
+
+    Parameters
+    ----------
+    image, labels, c, name, origin
+        As in `Snapshot`.
+    copy : bool
+        False leaves the copy to the job, since a large one holds the window up: for a mere look at the labels, into
+        which half a stroke may get.
 
     Raises
     ------
@@ -76,7 +86,7 @@ def take_snapshot(image: Image, labels: Labels, c: Corrections, name: str = "", 
             f"The labels have the shape {labels.shape}, the image '{image.name}' {image.label_shape}.",
             "Choose the image that the labels belong to.",
         )
-    return Snapshot(image, np.array(labels), c, file_name(name or image.name), origin)
+    return Snapshot(image, np.array(labels) if copy else labels, c, file_name(name or image.name), origin)
 
 
 def file_name(name: str) -> str:

@@ -64,17 +64,19 @@ class Trainer:
     def review(self, labels: Mapping[str, Labels], on_done: Callable[[Review], None]) -> Job[Review]:
         """Count what all open results would teach and find what would spoil a training, beside the window.
 
-        The labels are copied; a newer review supersedes an older one.
+        The job copies the labels; a newer review supersedes an older one.
         """
         from napari_unet.app.preflight import review  # loads much, and the dock opens without it
 
         job: Job[Review] = Job("Look at the corrections", "review", exclusive=False)
-        return self._session.jobs.start(review, self.snapshots(labels), job, on_done=on_done)
+        return self._session.jobs.start(review, self.snapshots(labels, copy=False), job, on_done=on_done)
 
-    def snapshots(self, labels: Mapping[str, Labels]) -> tuple[Snapshot, ...]:
-        """Copy what all open results teach, so that the user can go on painting."""
+    def snapshots(self, labels: Mapping[str, Labels], *, copy: bool = True) -> tuple[Snapshot, ...]:
+        """Copy what all open results teach, so that the user can go on painting; see `take_snapshot`."""
         kept = [(key, self._session.result(key), array) for key, array in labels.items()]
-        return tuple(take_snapshot(one.image, array, one.corrections, origin=key) for key, one, array in kept)
+        return tuple(
+            take_snapshot(one.image, array, one.corrections, origin=key, copy=copy) for key, one, array in kept
+        )
 
     def fine_tune(
         self,

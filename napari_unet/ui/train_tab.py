@@ -156,6 +156,8 @@ class TrainTab(QWidget):
         self.stop.setEnabled(is_training and job is not None and not job.is_stop_requested)
         self.discard.setEnabled(is_training and job is not None and not job.is_cancel_requested)
         self._on_model(self._session.model or "")
+        if is_training:
+            self._look.stop()
         if self._was_training and not is_training:
             self._on_changed()
         self._show_found()

@@ -268,6 +268,17 @@ def test_review_when_painting_goes_on_then_the_newest_look_counts():
     assert not late.jobs.is_busy
 
 
+def test_review_when_asked_then_its_job_makes_the_copy():
+    late, seen = Session(LateRunner()), []
+    late.open_result("layer", IMAGE, cells())
+    late.accept("layer", [1, 2])
+    layer = cells()
+    late.trainer.review({"layer": layer}, seen.append)
+    layer[layer == 2] = 0
+    late.jobs._runner.finish_next()
+    assert [review.summary.n_accepted for review in seen] == [1]
+
+
 def test_merge_result_when_the_volume_is_large_then_its_undo_step_says_what_it_keeps(session):
     session.accept("layer", [1])
     assert session.history._done[-1].n_bytes == 0

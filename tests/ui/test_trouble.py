@@ -251,6 +251,17 @@ def test_training_when_nothing_teaches_then_it_says_what_to_do(segmented: UNetWi
     assert segmented.train.button.isEnabled()
 
 
+def test_training_when_it_starts_then_no_look_at_the_corrections_comes_in_between(
+    segmented: UNetWidget, gate: Gate, qtbot: QtBot
+) -> None:
+    dock = segmented
+    dock.session.accept(dock.results.need().key, [1])
+    dock.train._look.start()  # as a correction does where the tab is seen
+    dock.train.button.click()
+    assert gate.is_inside.wait(60)
+    assert not dock.train._look.isActive()
+
+
 def test_training_when_discarded_then_the_model_stays(
     segmented: UNetWidget, gate: Gate, qtbot: QtBot, told: Told
 ) -> None:

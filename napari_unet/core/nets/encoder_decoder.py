@@ -70,8 +70,11 @@ class EncoderDecoder(nn.Module):
         coarse = range(1, config.depth if config.deep_supervision else 1)
         self.coarse_heads = nn.ModuleList(make_head(config, level) for level in coarse)
 
-    def pyramid(self, x: Tensor) -> list[Tensor]:
-        """Compute what each level of the decoder gives, the finest first."""
+    def pyramid(self, x: Tensor, n_levels: int) -> list[Tensor]:
+        """Compute what the `n_levels` finest levels of the decoder give, the finest first.
+
+        Nothing is held for longer than it is needed: that is what a large tile takes of the memory.
+        """
         skips: list[Tensor] = []
         for level, block in enumerate(self.encoder):
             x = block(x)
@@ -81,13 +84,15 @@ class EncoderDecoder(nn.Module):
         x = self.bridge(x)
         found = []
         for up, merge, block in zip(self.ups, self.merges, self.decoder, strict=True):
-            x = block(merge(skips.pop(), x, up(x)))
-            found.append(x)
+            x = merge(skips.pop(), x, up(x))
+            x = block(x)
+            if len(skips) < n_levels:
+                found.append(x)
         return found[::-1]
 
     def features(self, x: Tensor) -> Tensor:
         """Compute the decoder's last features, (N, base, [Z,] Y, X): what the head sees."""
-        return self.pyramid(x)[0]
+        return self.pyramid(x, 1)[0]
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the logits, (N, out_channels, [Z,] Y, X)."""
@@ -95,8 +100,8 @@ class EncoderDecoder(nn.Module):
 
     def outputs(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the logits of each supervised level, the finest first; one of them without deep supervision."""
-        finest, *coarser = self.pyramid(x)
-        return self.head(finest), *(head(level) for head, level in zip(self.coarse_heads, coarser, strict=False))
+        finest, *coarser = self.pyramid(x, 1 + len(self.coarse_heads))
+        return self.head(finest), *(head(level) for head, level in zip(self.coarse_heads, coarser, strict=True))
 
 
 def make_head(config: NetConfig, level: int) -> nn.Module:

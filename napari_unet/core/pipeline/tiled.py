@@ -228,6 +228,7 @@ def _try_tiles(
             # A GPU computes on its own until its result is asked for: meanwhile the next tile is read.
             tile = read_mirrored(volume, following.read) if following else tile
             write(core, logits)
+            del logits  # they lie in those of the whole tile with its context, which the next one would find in the way
             done[_coarse(job.core, multiple)] = True
             report(Progress(n_done, len(jobs), f"tile {n_done} of {len(jobs)}"))
     except (RuntimeError, MemoryError) as error:
