@@ -66,6 +66,10 @@ if "viewer" in globals():
 """
 
 
+COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
+"""An installed plugin is compiled, as napari is. Where this is set, each start would compile what was edited anew."""
+
+
 @dataclass(frozen=True)
 class Start:
     """What napari took alone, and what the plugin took after it."""
@@ -83,7 +87,7 @@ def run(settings: Settings) -> Result:
     else:
         say("the dock is left out: there is no display")
     starts: dict[str, list[Start]] = {what: [] for what in parts}
-    with tempfile.TemporaryDirectory() as folder, environment({"NAPARI_CONFIG": f"{folder}/settings.yaml"}):
+    with tempfile.TemporaryDirectory() as folder, environment({"NAPARI_CONFIG": f"{folder}/settings.yaml", **COMPILED}):
         for number in range(rounds):
             for what, scripts in parts.items():
                 starts[what].append(measure(*scripts))

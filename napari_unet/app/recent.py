@@ -9,7 +9,6 @@ from pathlib import Path
 from napari_unet.app.library import library_root
 from napari_unet.core.base.files import write_atomic
 from napari_unet.core.store.autosave_lock import Lock
-from napari_unet.core.store.project import PROJECT_FILE
 
 RECENT_FILE = "recent_projects.json"
 MOST = 8
@@ -22,6 +21,8 @@ def recent_projects() -> list[Path]:
         known = [Path(one) for one in paths if isinstance(one, str)]
     except (OSError, ValueError, TypeError, RecursionError):
         return []
+    from napari_unet.core.store.project import PROJECT_FILE  # the dock opens without it
+
     return [path for path in known[:MOST] if (path / PROJECT_FILE).is_file()]
 
 

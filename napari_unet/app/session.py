@@ -14,7 +14,6 @@ from napari_unet.app.history import History, StateStep
 from napari_unet.app.jobs import Job, Jobs, Runner
 from napari_unet.app.merging import merge_prediction
 from napari_unet.app.overview import Overview, look_over
-from napari_unet.app.requests import KeptOutput, RedecodeRequest, SegmentRequest, SegmentResult
 from napari_unet.app.result import Result, bytes_kept, carry_confidence
 from napari_unet.app.trainer import Trainer
 from napari_unet.core.base.errors import UserError
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_unet.app.annotations import Box, Corrections, Labels, Mask, ObjectState
+    from napari_unet.app.requests import KeptOutput, SegmentResult
     from napari_unet.core.base.image import Image
     from napari_unet.core.base.options import SegmentOptions
 
@@ -291,6 +291,7 @@ class Session:
             Without a model, or while another job has the device.
         """
         from napari_unet.app import commands  # loads much, and the dock opens without it
+        from napari_unet.app.requests import SegmentRequest
 
         request = SegmentRequest(image, self.model_folder(), options, box, time, first, asks=True)
         job: Job[SegmentResult] = Job(f"Segment '{image.name}'", topic)
@@ -313,6 +314,7 @@ class Session:
             None for labels that no model of the library predicted.
         """
         from napari_unet.app import commands
+        from napari_unet.app.requests import RedecodeRequest
 
         result = self.result(key)
         if result.prediction is None or not result.model:

@@ -10,9 +10,6 @@ from psygnal import Signal
 
 from napari_unet.app import library, lineage
 from napari_unet.app.jobs import Job, JobFunction
-from napari_unet.app.requests import FineTuneRequest, Training, TrainRequest
-from napari_unet.app.summary import teaches_nothing
-from napari_unet.app.teaching import Snapshot, take_snapshot
 from napari_unet.core.base.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,7 +17,9 @@ if TYPE_CHECKING:
     from napari_unet.app.jobs import Jobs
     from napari_unet.app.live_inbox import Inbox
     from napari_unet.app.preflight import Review
+    from napari_unet.app.requests import Training
     from napari_unet.app.result import Result
+    from napari_unet.app.teaching import Snapshot
     from napari_unet.app.unfinished import Unfinished
     from napari_unet.core.base.options import TrainOptions
 
@@ -55,7 +54,8 @@ class Trainer:
         Its current model is taught, from the results that are open in it.
     """
 
-    ended = Signal(Training)
+    ended = Signal(object)
+    """With the `Training`."""
 
     def __init__(self, session: Work) -> None:
         self.last: Training | None = None
@@ -73,6 +73,8 @@ class Trainer:
 
     def snapshots(self, labels: Mapping[str, Labels], *, copy: bool = True) -> tuple[Snapshot, ...]:
         """Copy what all open results teach, so that the user can go on painting; see `take_snapshot`."""
+        from napari_unet.app.teaching import take_snapshot
+
         kept = [(key, self._session.result(key), array) for key, array in labels.items()]
         return tuple(
             take_snapshot(one.image, array, one.corrections, origin=key, copy=copy) for key, one, array in kept
@@ -93,6 +95,7 @@ class Trainer:
             When there is nothing to learn from, no model, or another job has the device.
         """
         from napari_unet.app import commands
+        from napari_unet.app.requests import FineTuneRequest
 
         folder = self._session.model_folder()
         # What the versions before have learnt from teaches as well: after a sample was left out, that may be all.
@@ -137,6 +140,7 @@ class Trainer:
             When there is nothing to learn from, or another job has the device.
         """
         from napari_unet.app import commands
+        from napari_unet.app.requests import TrainRequest
 
         request = TrainRequest(self.teachers(labels), options=options, title=title, start=start)
         return self._start(commands.train, request, f"Train '{title}'", on_payload)
@@ -150,6 +154,7 @@ class Trainer:
             When the model that it starts from is gone, or another job has the device.
         """
         from napari_unet.app import commands
+        from napari_unet.app.requests import FineTuneRequest, TrainRequest
 
         start = library.find_model(one.model) if one.model else None
         title = f"Go on with '{one.title or one.folder.name}'"
@@ -167,6 +172,8 @@ class Trainer:
         UserError
             When they teach nothing.
         """
+        from napari_unet.app.summary import teaches_nothing
+
         if all(teaches_nothing(self._session.result(key).corrections, array) for key, array in labels.items()):
             raise UserError(
                 "There is nothing to learn from yet.", "Accept or correct some objects, or finish a region."

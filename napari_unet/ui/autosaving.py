@@ -12,7 +12,6 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_unet.app import library
 from napari_unet.app.autosave import Autosaver
-from napari_unet.app.autosave_draft import load, take_draft
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.store.autosave import identify
 from napari_unet.ui import layers
@@ -90,6 +89,8 @@ class Autosaving(QObject):
         self._clock.start()
 
     def _take(self, link: Link, image: ImageId, out: NDArray[np.integer[Any]] | None) -> Draft:
+        from napari_unet.app.autosave_draft import take_draft
+
         labels, result = layers.labels_array(link.labels), self._session.result(link.key)
         return take_draft(image, labels, result, link.classes, link.labels.name, link.box, out)
 
@@ -149,6 +150,8 @@ class Autosaving(QObject):
         saved, link = self.offer, self._present()
         if saved is None:
             return
+        from napari_unet.app.autosave_draft import load
+
         layer, image = self._image()
         restored = load(saved, image)
         if link is not None and _is_alike(link, restored):
@@ -167,6 +170,8 @@ class Autosaving(QObject):
             As for `restore`.
         """
         if self.offer is not None:
+            from napari_unet.app.autosave_draft import load
+
             layer, image = self._image()
             self.show(self.offer, layer, load(self.offer, image))
             self.look()

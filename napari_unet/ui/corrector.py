@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_unet.app.edges import EdgeMap, KeptMaps, basins
 from napari_unet.app.history import StateStep
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.edits import EDITS
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
     from numpy.typing import NDArray
 
+    from napari_unet.app.edges import EdgeMap
     from napari_unet.app.requests import KeptOutput
     from napari_unet.app.session import Session
     from napari_unet.core.edits import Tool
@@ -148,6 +148,8 @@ class Corrector:
 
     def _filled(self, tool: Tool, link: Link, frame: Frame) -> dict[str, Any]:
         """Give the parameters that nobody has to choose, by their names in the signature."""
+        from napari_unet.app.edges import KeptMaps, basins  # the dock opens without it
+
         wanted, found = tool.takes(), self.drawings
         places = self._places(link)
         known: dict[str, Callable[[], Any]] = {
@@ -191,6 +193,8 @@ class Corrector:
         kept = self._kept(link)
         if kept is None:
             return None
+        from napari_unet.app.edges import EdgeMap
+
         return EdgeMap(kept, frame.key, int(link.labels.selected_label) if link.classes else 0)
 
     def _earlier(self, frame: Frame) -> list[NDArray[np.float64]]:

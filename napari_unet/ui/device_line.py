@@ -58,11 +58,12 @@ class DeviceLine(QLabel):
 
             device = choose_device()
             warm_up()
-            # The first click on Segment or Fine-tune would wait for them.
-            from napari_unet.app import commands, live, preflight  # noqa: F401
+            # The first click on Segment or Fine-tune, and the first use of a tool, would wait for them.
+            from napari_unet.app import autosave_draft, commands, edges, live, preflight, whole_edit  # noqa: F401
             from napari_unet.core import io  # noqa: F401
+            from napari_unet.core.edits import draw_through, magic_objects  # noqa: F401
             from napari_unet.core.pipeline import fine_tune, segment  # noqa: F401
-            from napari_unet.ui import loss_plot  # noqa: F401
+            from napari_unet.ui import gained_layers, loss_plot  # noqa: F401
         except (OSError, ImportError, RuntimeError) as error:
             message, hint = describe_error(error)
             self._tell(f"Device: {message}", hint)

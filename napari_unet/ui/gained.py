@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_unet.ui import gained_layers
 from napari_unet.ui.forms import push_button
-from napari_unet.ui.gained_layers import COLOURS, Picture
 from napari_unet.ui.words import Words
 
 if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_unet.app.requests import HeldOut, Training
+    from napari_unet.ui.gained_layers import Picture
     from napari_unet.ui.results import Link, Results
     from napari_unet.ui.workspace import Workspace
 
@@ -65,6 +64,8 @@ class GainedBox(QWidget):
         self._parts = training.parts
         if not training.parts:
             return
+        from napari_unet.ui.gained_layers import COLOURS
+
         n = {kind: sum(len(getattr(one.part, kind)) for one in self._parts) for kind in COLOURS}
         said = [f"<span style='color:{COLOURS[kind]}'>{SQUARE}</span> {number} {kind}" for kind, number in n.items()]
         there = self._open()
@@ -97,6 +98,8 @@ class GainedBox(QWidget):
             self._show()
 
     def _show(self) -> None:
+        from napari_unet.ui import gained_layers
+
         for link in self._open():
             layer = next((one for one in self._viewer.layers if one.unique_id == link.image_id), None)
             axes = None if layer is None else self._workspace.reading_of(layer).axes

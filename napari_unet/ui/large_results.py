@@ -10,7 +10,6 @@ from qtpy.QtCore import QObject
 from napari_unet.app import large, streaming
 from napari_unet.app.history import CallStep
 from napari_unet.app.job import Job
-from napari_unet.app.stored_rows import stored_objects
 from napari_unet.core.base.errors import UserError
 from napari_unet.ui import following, layers, messages, shortcuts, view
 
@@ -88,6 +87,8 @@ class LargeResults(QObject):
         if result.classes:
             layers.name_classes(made, result.classes)
         else:
+            from napari_unet.app.stored_rows import stored_objects
+
             known = read_objects(result.path)
             layers.tell_objects(made, {name: known[name] for name in ("size", "confidence") if name in known})
             image = layers.to_image(layer, axes, self._workspace.reading_of(layer).voxel_size)

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QVBoxLayout, QWidg
 
 from napari_unet.app import large, library
 from napari_unet.app.jobs import Job
-from napari_unet.app.requests import PretrainRequest
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.ui import messages
 from napari_unet.ui.forms import OptionsForm, folding, guard_wheel, push_button, shrink
@@ -183,14 +182,15 @@ class NewModel(QWidget):
 
     def _on_pretrain(self) -> None:
         with messages.told():
+            from napari_unet.app import commands
+            from napari_unet.app.requests import PretrainRequest
+
             image, options = self._workspace.image(), self.value()
             large.check_small(image, "pre-training reads all of it", "Open a part of it as an image of its own.")
             request = PretrainRequest((image,), options, f"{image.name} pre-trained")
             self._hooks.begin()
             job: Job[Training] = Job(f"Pre-train on '{image.name}'", background=True)
             job.produced.connect(self._hooks.on_row)
-            from napari_unet.app import commands
-
             self._session.jobs.start(commands.pretrain, request, job, on_done=self._on_pretrained)
             self._hooks.started(job)
 

@@ -10,7 +10,6 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.app.recent import left_project, recent_projects
-from napari_unet.core.store.project import PROJECT_FILE
 from napari_unet.ui import messages
 from napari_unet.ui.autosave_line import RED, clock_time
 
@@ -118,6 +117,8 @@ class ProjectBar(QWidget):
 
     def choose(self, *_: object) -> None:
         """Ask for a folder, and open the project in it."""
+        from napari_unet.core.store.project import PROJECT_FILE
+
         chosen = QFileDialog.getExistingDirectory(self, f"Open project: choose the folder with {PROJECT_FILE}")
         if chosen:
             self.open(Path(chosen))

@@ -10,14 +10,12 @@ from qtpy.QtCore import QObject
 
 from napari_unet.app import library
 from napari_unet.app.action_log import ActionLog
-from napari_unet.app.autosave_draft import load
 from napari_unet.app.autosave_place import OwnFolder
 from napari_unet.app.errors import describe_error
 from napari_unet.app.job import Job
 from napari_unet.app.recent import remember_project
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.store.autosave import identify
-from napari_unet.core.store.project import is_same_file
 from napari_unet.ui import layers, messages
 from napari_unet.ui.project_images import check_kept, open_image
 from napari_unet.ui.qt import Signal
@@ -249,12 +247,17 @@ class Projects(QObject):
 
     @staticmethod
     def _ask(ref: ImageRef, ask: Questions) -> str | None:
+        from napari_unet.core.store.project import is_same_file
+
         path = ask.locate(ref)
         is_wanted = path is not None and (is_same_file(path, ref) or ask.use_other(ref, path))
         return str(path.absolute()) if path is not None and is_wanted else None
 
     def _show(self, project: Project, ref: ImageRef, path: str) -> list[str]:
         """Open one image and its labels."""
+        from napari_unet.app.autosave_draft import load
+        from napari_unet.core.store.project import is_same_file
+
         layer = open_image(self._workspace.viewer, path, ref)
         self._workspace.follow(layer)
         if (self._workspace.reading.axes, ref.voxel_size) != (ref.axes, None):

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.app import large, library, streaming
 from napari_unet.app.job import JobState
-from napari_unet.app.requests import label_box
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.options import LargeOptions, SegmentOptions
 from napari_unet.ui import layers, messages, view
@@ -141,6 +140,8 @@ class SegmentTab(QWidget):
             first=seen[1:] if "T" in axes else seen,
             topic=topic_of(layer.unique_id),
         )
+        from napari_unet.app.requests import label_box
+
         self._glimpses = GlimpseLayer(self._workspace.viewer, layer, image, axes, label_box(image, box, time))
         self._glimpses.follow(job)
 

@@ -9,7 +9,6 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication
 
 from napari_unet.app.jobs import Job
-from napari_unet.app.whole_edit import WholeEdit, WholeRequest, work_out
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.progress import silent
 from napari_unet.core.edits import EDITS
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from napari_unet.app.session import Session
+    from napari_unet.app.whole_edit import WholeEdit, WholeRequest
     from napari_unet.ui.counting import Counting
     from napari_unet.ui.frame import Frame
     from napari_unet.ui.results import Link, Results
@@ -79,6 +79,8 @@ class WholeEdits:
         UserError
             What the tool says; while another is being worked out.
         """
+        from napari_unet.app.whole_edit import WholeRequest, work_out
+
         if self.is_busy:
             raise UserError("The tool before is still at work.", "Wait a moment, or press Ctrl+Z to give it up.")
         whole, result = layers.labels_array(link.labels), self._session.result(link.key)

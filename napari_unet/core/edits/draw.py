@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.tiles import Box, bounding_box, grow, shift
 from napari_unet.core.edits.adapt import Map, fit_to_edges
-from napari_unet.core.edits.draw_through import draw_through, drawn_again
 from napari_unet.core.edits.drawing import checked_points, draw_line, draw_outline, flat_axis
 from napari_unet.core.edits.edit import LabelEdit, Labels, edit_between
 from napari_unet.core.edits.find import free_ids
@@ -113,6 +112,8 @@ def draw(
         before = np.asarray(labels[box])
         one = free_ids(labels, 1, new_id)[0]
         return edit_between(box, before, np.where(inside, one, before).astype(before.dtype), nothing())
+    from napari_unet.core.edits.draw_through import draw_through, drawn_again  # the dock opens without it
+
     sections = [
         _bounded(_rasterised(one, at, labels.shape, is_closed=True), at) for one, at in _planes(labels, earlier)
     ]

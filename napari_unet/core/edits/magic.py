@@ -13,7 +13,6 @@ from napari_unet.core.base.errors import UserError
 from napari_unet.core.edits.edit import LabelEdit, Labels, edit_between
 from napari_unet.core.edits.find import free_ids
 from napari_unet.core.edits.magic_classes import decode_classes
-from napari_unet.core.edits.magic_objects import decode_objects
 from napari_unet.core.edits.magic_scene import Basins, CutOff, Maps, Scene
 from napari_unet.core.edits.magic_strokes import Stroke, join_crossing, strokes_of
 from napari_unet.core.edits.tool import asks, sampling_of
@@ -88,6 +87,8 @@ def magic(
     UserError
         When nothing is drawn, there is no output of the network, it saw nothing there, or nothing would change.
     """
+    from napari_unet.core.edits.magic_objects import decode_objects  # the dock opens without it
+
     if maps is None:
         raise no_output()
     if not 0 < threshold < 1:
