@@ -146,7 +146,7 @@ def fluorescence_model(settings: Settings) -> Path:
     return starting_model(settings.folder("dsb2018"), settings.cache, budget)
 
 
-def starting_model(data: Path, cache: Path, budget: str, *options: str) -> Path:
+def starting_model(data: Path, cache: Path, budget: str) -> Path:
     """Train the starting model by the recipe, on fluorescence only, unless it is there already.
 
     Parameters
@@ -157,8 +157,6 @@ def starting_model(data: Path, cache: Path, budget: str, *options: str) -> Path:
         Where such models are kept; interrupted, the next call goes on.
     budget : str
         Of the training: ``1200s`` or ``200steps``.
-    options : str
-        Further arguments of the recipe.
 
     Returns
     -------
@@ -169,7 +167,7 @@ def starting_model(data: Path, cache: Path, budget: str, *options: str) -> Path:
     if not (folder / SPEC_FILE).is_file():
         amount = Budget.parse(budget)
         chosen = ["--steps", str(amount.steps)] if amount.steps else ["--seconds", str(amount.seconds)]
-        chosen = ["--types", "fluorescence", *chosen, *options, "--out", str(folder.resolve())]
+        chosen = ["--types", "fluorescence", *chosen, "--out", str(folder.resolve())]
         root = Path(__file__).parents[1]
         subprocess.run([sys.executable, "-m", "recipes.nuclei_2d", str(data.resolve()), *chosen], cwd=root, check=True)
     return folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.loop import load_histology, score
-from benchmarks.simulate import choose_image, choose_region, correct, starting_model
+from benchmarks.simulate import MODELS, START, choose_image, choose_region, correct
 from napari_unet.app import library
 from napari_unet.core.store.models import load_model, save_model
 from napari_unet.ui import layers
@@ -25,19 +24,14 @@ if TYPE_CHECKING:
     from napari_unet.ui.main_widget import UNetWidget
     from tests.ui.conftest import Told
 
-CACHE = Path(os.environ.get("NAPARI_UNET_CACHE", Path(__file__).parents[2] / "build" / "cache"))
-START = "600steps"
-SMALL = ("--limit", "120", "--patch", "128", "--batch", "4")
-"""Enough for a model that finds bright nuclei, in a minute or two of training."""
-
 BUDGET = "100steps"
 """A third of what is chosen for a model that is blind for these images; the benchmark `loop` takes the whole."""
 
 
 @pytest.fixture
-def start(shared_data: Path, models_home: Path) -> str:
-    """Put a model that has only ever seen fluorescence into the library."""
-    model = load_model(starting_model(shared_data / "dsb2018", CACHE, START, *SMALL))
+def start(models_home: Path) -> str:
+    """Put a model that has only ever seen fluorescence into the library: one made anew differs by processor."""
+    model = load_model(MODELS / f"fluorescence-{START}")
     save_model(replace(model, spec=replace(model.spec, name="fluorescence")), library.models_folder() / "fluorescence")
     return "fluorescence"
 
