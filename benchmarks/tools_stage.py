@@ -184,6 +184,18 @@ class ToolStage:
         if not (self.dock.session.history.can_undo or self.tab.corrector.whole.is_busy):
             raise RuntimeError(f"{tool} did nothing to {self.tab.table.selected()}")
 
+    def refresh_after(self, tool: str) -> tuple[float, float]:
+        """Let a tool work, and napari refresh the layer where it would write; gives the time in ms as `refresh`."""
+        whole = self.tab.corrector.whole
+        write = whole._write
+        whole._write = self._timed_end(lambda *_: self.layer.refresh())  # type: ignore[method-assign]
+        try:
+            self.use(tool)
+            held = self.wait()[0]
+        finally:
+            whole._write = write  # type: ignore[method-assign]
+        return 1e3 * held[0], 1e3 * held[1]
+
     def wait(self) -> tuple[tuple[float, float], float]:
         """Let a tool end that works beside the window.
 
