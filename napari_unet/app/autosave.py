@@ -14,6 +14,7 @@ from psygnal import Signal
 from napari_unet.app.autosave_place import OwnFolder
 from napari_unet.app.autosave_work import Outcome, Status, Work, status_of
 from napari_unet.app.autosave_write import in_thread, make_room, renew, write
+from napari_unet.app.copies import LARGE_BYTES
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.store.autosave import Saved, discard, find_saved
 
@@ -41,8 +42,6 @@ COPY_SHARE = 20
 
 NOT_TAKEN = (UserError, MemoryError, LookupError, ValueError)
 """What a layer may raise whose labels were replaced by something else, or for which the memory is too small."""
-
-LARGE_BYTES = 16_000_000
 
 
 class Autosaver:

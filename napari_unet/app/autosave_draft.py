@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_unet.app.annotations import Corrections, checked_box
+from napari_unet.app.copies import copied
 from napari_unet.app.large import crop
 from napari_unet.app.result import Result
 from napari_unet.core.base.errors import ReadError, UserError
@@ -96,13 +95,10 @@ def take_draft(
     classes, title, box
         As in `Restored`.
     out : integer array or None
-        Takes the copy if it fits: to write over memory is several times faster than to get new memory.
+        Takes the copy if it fits, as in `copied`.
     """
     c = result.corrections
-    is_room = out is not None and (out.shape, out.dtype) == (labels.shape, labels.dtype)
-    copy = out if out is not None and is_room else np.empty(labels.shape, labels.dtype)
-    np.copyto(copy, labels)
-    arrays: Arrays = {"labels": copy, "predicted": c.predicted}
+    arrays: Arrays = {"labels": copied(labels, out), "predicted": c.predicted}
     arrays |= {k: a for k, a in (("background", c.background), ("painted", c.painted)) if a is not None}
     state = {
         "version": VERSION,

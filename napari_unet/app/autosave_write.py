@@ -9,9 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_unet.app.autosave_work import Outcome
+from napari_unet.app.copies import room_like
 from napari_unet.app.priority import lower_priority
 from napari_unet.core.base.errors import UserError
 from napari_unet.core.store.autosave import discard, new_slot
@@ -80,13 +79,11 @@ def write(
 
 
 def make_room(work: Work) -> None:
-    """Make room for the copy of large labels: to get new memory takes longer than the copy itself."""
-    if work.like is None:
-        return
-    try:
-        work.room = np.full(work.like.shape, 1, work.like.dtype)  # written, since the system gives it only then
-    except MemoryError:
-        work.like = None  # the copy will tell
+    """Make room for the copy of large labels."""
+    if work.like is not None:
+        work.room = room_like(work.like)
+        if work.room is None:
+            work.like = None  # not tried again
 
 
 def renew(locks: Iterable[Lock]) -> None:

@@ -183,6 +183,7 @@ class _Source:
         news = self._inbox.take(seconds)
         if news is None:
             return None
+        self._inbox.make_room()
         before, self._known = self._known, {key: self._look(key, snapshot) for key, snapshot in news.items()}
         old = [sample for _, samples in before.values() for sample in samples]
         new = self.samples

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from napari_unet.app.copies import LARGE_BYTES, room_like
 from napari_unet.core.base.options import SegmentOptions
 
 if TYPE_CHECKING:
-    from napari_unet.app.annotations import Box
+    from napari_unet.app.annotations import Box, Labels
     from napari_unet.app.teaching import Snapshot
 
 
@@ -39,6 +40,7 @@ class Inbox:
     def __init__(self) -> None:
         self._news = threading.Condition()
         self._snapshots: dict[str, Snapshot] = {}
+        self._rooms: dict[str, Labels] = {}
         self._look: Look | None = None
         self._revision = self._taken = 0
 
@@ -53,9 +55,24 @@ class Inbox:
     def drop(self, key: str) -> None:
         """Forget labels whose layer was removed."""
         with self._news:
+            self._rooms.pop(key, None)
             if self._snapshots.pop(key, None) is not None:
                 self._revision += 1
                 self._news.notify_all()
+
+    def room(self, key: str) -> Labels | None:
+        """Give the memory that is ready for the next copy of some labels, to be used once."""
+        with self._news:
+            return self._rooms.pop(key, None)
+
+    def make_room(self) -> None:
+        """Have memory ready for the next copy of large labels; for the thread of the job, since it takes its time."""
+        for key, snapshot in list(self._snapshots.items()):
+            if snapshot.labels.nbytes > LARGE_BYTES and key not in self._rooms:
+                room = room_like(snapshot.labels)
+                with self._news:
+                    if room is not None and key in self._snapshots:
+                        self._rooms[key] = room
 
     def look_at(self, look: Look | None) -> None:
         """Say where the user looks."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet.app.copies import copied, is_same
 from napari_unet.app.live import Shown
 from napari_unet.app.live_inbox import Inbox, Look
 from napari_unet.app.live_updates import settle
@@ -110,10 +111,11 @@ class LiveLearning:
         if labels is None:
             return None
         result, known = self._session.result(key), self._handed.get(key)
-        if known is not None and known.corrections is result.corrections and np.array_equal(known.labels, labels):
+        if known is not None and known.corrections is result.corrections and is_same(known.labels, labels):
             return None
         try:
-            self._handed[key] = take_snapshot(result.image, labels, result.corrections, origin=key)
+            frozen = copied(labels, self.inbox.room(key))
+            self._handed[key] = take_snapshot(result.image, frozen, result.corrections, origin=key, copy=False)
         except UserError:  # another plugin has replaced the layer's array
             return None
         return self._handed[key]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet.app import commands, library, live
+from napari_unet.app import commands, library, live, live_inbox
 from napari_unet.app.annotations import accept, changes, decided_voxels, done_mask, start, unique_ids
 from napari_unet.app.history import CallStep
 from napari_unet.app.job import JobState
@@ -60,6 +60,19 @@ def test_inbox_when_labels_are_handed_in_then_they_are_taken_once():
     inbox.drop("a")
     assert inbox.take(0.0) == {}
     assert inbox.latest("a") is None
+
+
+def test_inbox_when_labels_are_large_then_room_for_the_next_copy_is_given_once(monkeypatch):
+    monkeypatch.setattr(live_inbox, "LARGE_BYTES", 20 * 20 * 4)
+    inbox = Inbox()
+    inbox.put(
+        {"small": snapshot(), "large": snapshot(cells().astype(np.int64)), "gone": snapshot(cells().astype(np.int64))}
+    )
+    inbox.make_room()
+    inbox.drop("gone")
+    room = inbox.room("large")
+    assert (room.shape, room.dtype) == ((20, 20), np.int64)
+    assert [inbox.room(key) for key in ("small", "large", "gone")] == [None, None, None]
 
 
 @pytest.mark.parametrize("news", ["labels", "view"])
@@ -253,6 +266,19 @@ def test_hand_in_when_nothing_has_changed_then_nothing_is_copied(learning, layer
     session.accept("layer", [1])
     learning.hand_in(["layer"])
     assert learning.inbox.latest("layer").corrections.accepted == {1}
+
+
+def test_hand_in_when_room_is_ready_then_it_takes_the_copy(learning, layer, monkeypatch):
+    monkeypatch.setattr(live_inbox, "LARGE_BYTES", 0)
+    rooms = []
+    monkeypatch.setattr(live_inbox, "room_like", lambda labels: rooms.append(np.zeros_like(labels)) or rooms[-1])
+    before = learning.inbox.latest("layer").labels
+    assert live._Source(learning.inbox).take(0.0) is None  # nothing is corrected yet
+    layer.labels[0, 0] = 7
+    learning.hand_in(["layer"])
+    assert learning.inbox.latest("layer").labels is rooms[0]
+    np.testing.assert_array_equal(rooms[0], layer.labels)
+    assert before[0, 0] == 0
 
 
 def test_shown_when_models_follow_each_other_then_all_is_one_undo_step(learning, layer, session):
