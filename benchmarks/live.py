@@ -39,6 +39,9 @@ MEMORY_TARGET = 16.0
 """MiB that all cycles together may leave behind."""
 
 SECONDS, QUICK_SECONDS = 20.0, 5.0
+LONGER = 3
+"""Times that: where steps are counted. A model is shown every few seconds, and one more or less would decide."""
+
 ROUNDS = 2
 CYCLES, QUICK_CYCLES = 100, 4
 SMALL = (320, 50)
@@ -88,15 +91,15 @@ def _measure(stage: LiveStage, folder: Path, settings: Settings) -> tuple[list[F
         _tell(f"round {number + 1}, painting, learning with {speeds[-1]:.2f} steps/s", live[-1])
     stage.restore()
     stage.begin()
-    unpainted = stage.watch(seconds, None)
+    unpainted = stage.watch(LONGER * seconds, None)
     free = stage.speed(unpainted)
-    sometimes = stage.watch(max(seconds, PERIOD), now_and_then(stage.brush))
+    sometimes = stage.watch(max(LONGER * seconds, PERIOD), now_and_then(stage.brush))
     part = stage.speed(sometimes)
     taught, look = stage.taught()
     stops.append(stage.stop())
     _tell(f"not painting, learning with {free:.2f} steps/s", unpainted)
     _tell(f"painting now and then, learning with {part:.2f} steps/s", sometimes)
-    alone = in_child(steps_alone, folder, taught, look, seconds, ENDLESS).result
+    alone = in_child(steps_alone, folder, taught, look, LONGER * seconds, ENDLESS).result
     say(f"alone: {alone:.2f} steps/s; stopped: {stops}")
     late = median(b.percentile(99) / a.percentile(99) for a, b in zip(idle, live, strict=True))
     frames = median(b.frame_rate / a.frame_rate for a, b in zip(idle, live, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -118,6 +119,24 @@ def test_train_when_published_then_after_the_first_steps_and_with_the_running_me
     assert len(shown) == 1
 
 
+def test_train_when_publishing_takes_long_then_most_of_the_time_is_left_to_the_steps(monkeypatch):
+    now, steps, shown = [0.0], [], []
+    monkeypatch.setattr(training, "FIRST_PUBLISHED", 2)
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def step(progress):
+        steps.append(progress)
+        now[0] += 1.0
+
+    def publish(model):
+        shown.append(len(steps))
+        now[0] += 2.0
+
+    recipe = tiny_recipe(15, patch=(16, 16), batch=1)
+    train(START, [prepare(WHOLE, SPEC)], recipe, report=step, publish=publish, publish_seconds=1.0)
+    assert shown == [2, 8, 14]
+
+
 def test_train_when_stopped_then_nothing_is_asked_or_published_any_more():
     calls = []
     stops = itertools.chain([False, True])
@@ -220,6 +239,27 @@ def test_live_when_it_learns_then_models_are_published_with_what_they_know(steps
     assert [one.number for one in shown] == list(range(1, len(shown) + 1))
     assert (shown[0].n_cells, shown[-1].n_cells) == (2, 3)
     assert float(shown[0].model.weights["head.bias"].max()) < -50
+
+
+def test_live_when_taking_in_corrections_takes_long_then_the_next_ones_are_taken_in_together(steps, monkeypatch):
+    now, taken = [0.0], []
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    usual = module._Learning._take
+
+    def take(learning, news):
+        taken.append((now[0], count_objects(news[0])))
+        now[0] += 2.0
+        return usual(learning, news)
+
+    def tick(progress):
+        now[0] += 1.0 if isinstance(progress.payload, int) else 0.0
+
+    monkeypatch.setattr(module._Learning, "_take", take)
+    user = User(*([only(*IDS[:n])] for n in range(1, 6)), looks=4)
+    found = live(START, user.watch, replace(QUICK, budget="99steps"), stop=user.stop, report=tick)
+    assert [n for _, n in taken] == [1, 2, 3, 5]
+    assert taken[2][0] - taken[1][0] == 2.0 + module.NEWS_SHARE * 2.0  # the last ones come in at the end
+    assert found.n_late == 4
 
 
 def test_live_when_it_learns_then_it_rehearses_what_the_model_knew(steps, monkeypatch):

@@ -5,6 +5,7 @@ Unlike ``fine_tune`` it does not start anew with each correction. What it learne
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,6 +47,9 @@ STEPS_EACH = 100
 
 WARMUP = 10
 """Steps with a smaller learning rate."""
+
+NEWS_SHARE = 3.0
+"""Of the time that it took to take in corrections, the next wait so much longer: a quarter of the time, at most."""
 
 LOOK_SECONDS = 0.2
 """While there is nothing to learn, Stop and Cancel are looked for so often."""
@@ -186,6 +190,8 @@ class _Learning:
         self.memories: list[Prepared] | None = None if self.recipe.rehearsal else []
         self.shown: Model | None = None
         self._prepared: dict[str, list[Prepared]] = {}
+        self._news: Sequence[Sample] | None = None
+        self._due = 0.0
         self._number = self._since_news = 0
         self._is_shown = False
         self._trouble = ""
@@ -210,32 +216,27 @@ class _Learning:
                 self.show(fitted)
 
     def refresh(self) -> list[Prepared] | None:
-        """Give what is to be learned from, if anything is new; wait for news where all has been learned."""
+        """Give what is to be learned from, if anything is new; wait for news where all has been learned.
+
+        Where corrections come one after the other, and much has to be prepared and scored for each, several are taken
+        in together.
+        """
         self._since_news += 1
         if self.memories is None and self._is_shown:  # not before: the user wants to see something first
             self._say("recalling what the model knows")
             self.memories = recall(self.model, device=self.options.device)
             return self.prepared()
-        if self._since_news < self.steps_each or not self._is_shown:
-            news = self.watch(0.0)
+        if self._news is None and self._since_news >= self.steps_each and self._is_shown:
+            self._news = self._wait("all is learnt; waiting for more corrections")
         else:
-            news = self._wait("all is learnt; waiting for more corrections")
-        if not news:
-            return None
-        try:
-            gate._check(self.model, news)
-        except UserError as error:  # what was learned so far must not be lost for it
-            self._trouble = error.message
-            return None
-        self._trouble, self._since_news = "", 0
-        late = self._take(news)
-        if late and self.shown is not None:
-            self._say("scoring the new corrections")
-            self.judge.see(late, self.shown)
-        return self.prepared()
+            self._news = self.watch(0.0) or self._news
+            if time.monotonic() < self._due:
+                return None
+        return self.prepared() if self._take_in() else None
 
     def end(self, found: TrainResult) -> LiveResult:
         """Judge what was learned."""
+        self._take_in()
         samples, verdict, n_late = list(self.samples.values()), self.judge.verdict(), self.judge.n_objects
         is_better = n_late >= ENOUGH and not refusal(verdict, n_late, semantic=self.semantic)
         candidate = tune(found.model, samples, self.report) if is_better else found.model
@@ -244,6 +245,26 @@ class _Learning:
         return LiveResult(candidate, is_better, n_late, verdict, found.history)
 
     # ------------------------------------------------------------ what is known
+
+    def _take_in(self) -> bool:
+        """Score what is new by the model that is shown, and learn from it from now on; tells whether there was any."""
+        news, self._news = self._news, None
+        if not news:
+            return False
+        began = time.monotonic()
+        try:
+            gate._check(self.model, news)
+        except UserError as error:  # what was learned so far must not be lost for it
+            self._trouble = error.message
+            return False
+        self._trouble, self._since_news = "", 0
+        late = self._take(news)
+        if late and self.shown is not None:
+            self._say("scoring the new corrections")
+            self.judge.see(late, self.shown)
+        ended = time.monotonic()
+        self._due = ended + NEWS_SHARE * (ended - began)
+        return True
 
     def _take(self, news: Sequence[Sample]) -> list[Sample]:
         """Prepare what has changed; gives what came late."""

@@ -28,6 +28,9 @@ CHECKPOINT_SECONDS = 30.0
 
 PUBLISH_SECONDS = 3.0
 
+PUBLISH_SHARE = 3.0
+"""Of the time that a publication took, the next comes so much later at least: a quarter of the time for it, at most."""
+
 FIRST_PUBLISHED = 5
 """Steps after which a training that publishes does so for the first time."""
 
@@ -84,7 +87,7 @@ def train(
     publish : function of a Model, or None
         Sees the running mean between steps: after `FIRST_PUBLISHED` of them, then every `publish_seconds`.
     publish_seconds : float
-        From the end of one publication to the next.
+        From the end of one publication to the next; longer where publishing takes long, see `PUBLISH_SHARE`.
 
     Returns
     -------
@@ -136,9 +139,11 @@ class _Exchange:
         self._due = 0.0
 
     def __call__(self) -> None:
-        if self._publish is not None and self._run.state.step >= FIRST_PUBLISHED and time.monotonic() >= self._due:
+        now = time.monotonic()
+        if self._publish is not None and self._run.state.step >= FIRST_PUBLISHED and now >= self._due:
             self._publish(self._run.learnt())
-            self._due = time.monotonic() + self._seconds
+            ended = time.monotonic()
+            self._due = ended + max(self._seconds, PUBLISH_SHARE * (ended - now))
         samples = None if self._refresh is None else self._refresh()
         if samples is not None:
             self._run.learn_from(samples)
