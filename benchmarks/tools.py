@@ -94,7 +94,7 @@ class Napari:
     after: dict[str, Own] = field(default_factory=dict)
 
     def base(self, tool: str) -> Own:
-        """Give what a tool's redraw is compared with."""
+        """Give what napari takes for the same as a tool, beside its refresh."""
         return self.step if tool in MOVING and any(ms for ms, _ in self.step) else self.after.get(tool, self.refresh)
 
 
@@ -180,7 +180,7 @@ def _figures(name: str, napari: Napari, found: dict[str, Times]) -> list[Figure]
     for tool, own in napari.after.items():
         figures.append(Figure(f"{name}: napari's own refresh after the work of {tool}", _medians(own)[0], "ms"))
     for tool, times in found.items():
-        base, base_cpu = _medians(napari.base(tool))
+        base = _medians(napari.base(tool))[0]
         drawn, redraw = float(np.median(times.drawn)), float(np.median(times.redraw))
         figures += [
             Figure(
@@ -188,13 +188,13 @@ def _figures(name: str, napari: Napari, found: dict[str, Times]) -> list[Figure]
             ),
             Figure(f"{name}, {tool}: p95", float(np.percentile(times.own, 95)), "ms", P95_MS),
             Figure(f"{name}, {tool}: CPU time, median", float(np.median(times.cpu)), "ms"),
-            Figure(f"{name}, {tool}: redraw / napari's own", redraw / base, "", None if tool == DRAW_LAYER else REDRAW),
-            Figure(f"{name}, {tool}: until drawn / napari's own", drawn / base, ""),
-            Figure(f"{name}, {tool}: the same in CPU time", float(np.median(times.drawn_cpu)) / base_cpu, ""),
+            Figure(f"{name}, {tool}: redraw / napari's refresh", redraw / refresh, ""),
+            Figure(f"{name}, {tool}: until drawn / napari's refresh", drawn / refresh, "", REDRAW),
+            Figure(f"{name}, {tool}: the same in CPU time", float(np.median(times.drawn_cpu)) / refresh_cpu, ""),
         ]
         if base != refresh:
-            figures.append(Figure(f"{name}, {tool}: redraw / napari's refresh", redraw / refresh, ""))
-            figures.append(Figure(f"{name}, {tool}: until drawn / napari's refresh", drawn / refresh, ""))
+            figures.append(Figure(f"{name}, {tool}: redraw / napari's own of the same", redraw / base, ""))
+            figures.append(Figure(f"{name}, {tool}: until drawn / napari's own of the same", drawn / base, ""))
         if tool in BESIDE:
             figures.append(
                 Figure(f"{name}, {tool}: from the key until it is shown", float(np.median(times.shown)), "ms")
