@@ -135,14 +135,14 @@ def _whole(request: PreviewRequest) -> Sample:
 
 def _as_the_model(request: PreviewRequest) -> tuple[str, Normalisation]:
     """Choose augmentation and normalisation as the training of the model does."""
-    from napari_unet.core.pipeline.fine_tune import augment_for
+    from napari_unet.core.pipeline.fine_tune import augment_corrections
 
     chosen, normalisation = request.options.augment, Normalisation()
     if request.model is not None:
         model = load_cached(request.model)
         if model.spec.dims == request.image.dims:
             normalisation = Normalisation(**model.spec.normalisation)
-            chosen = str(augment_for(model)) if chosen == "auto" else chosen
+            chosen = str(augment_corrections(model)) if chosen == "auto" else chosen
     return "microscopy" if chosen == "auto" else chosen, normalisation
 
 

@@ -8,13 +8,16 @@ Elastic deformation from a coarse grid of displacements: O. Ronneberger et al., 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import cos, exp, log, radians, sin, sqrt
+from math import ceil, cos, exp, log, radians, sin
 
 import torch
 from torch import Generator, Tensor
 
 ELASTIC_KNOTS = 4
 """Knots per axis of the displacement grid."""
+
+OVERSHOOT = 1.3
+"""Between its knots a cubic displacement goes beyond them, by less than this."""
 
 ISOTROPIC = 1.25
 """Voxels whose longest edge is longer than this times the shortest are no cubes: Z is then never turned into XY."""
@@ -48,25 +51,10 @@ class SpatialRecipe:
     bend: float = 4.0
     tilt: float = 0.0
 
-    @property
-    def reach(self) -> float:
-        """Give how much larger than the patch the piece has to be that it is cut from."""
-        reach = _corner(self.rotation)
-        if self.tilt:
-            # Two more turns; but a cube's corner is never farther than the root of 3 from its middle.
-            reach = min(reach * _corner(self.tilt) ** 2, sqrt(3))
-        return reach / self.scale[0] + 0.05
-
     def for_voxels(self, voxel_size: tuple[float, ...] | None) -> SpatialRecipe:
         """Give the recipe for voxels of a size: without tilt, unless they are known to be cubes."""
         is_cube = voxel_size is not None and max(voxel_size) <= ISOTROPIC * min(voxel_size)
         return self if is_cube or not self.tilt else replace(self, tilt=0.0)
-
-
-def _corner(degrees: float) -> float:
-    """Give how far a turned square reaches; farthest at 45 degrees."""
-    angle = radians(min(degrees, 45.0))
-    return sin(angle) + cos(angle)
 
 
 @dataclass(frozen=True)
@@ -83,6 +71,22 @@ class SpatialDraw:
 
     matrix: Tensor
     displacement: Tensor | None
+
+    def __getitem__(self, index: int) -> SpatialDraw:
+        """Give the parameters of one patch, as a batch of one."""
+        part = slice(index, index + 1)
+        return SpatialDraw(self.matrix[part], None if self.displacement is None else self.displacement[part])
+
+    def margin(self, index: int, patch: tuple[int, ...]) -> tuple[int, ...]:
+        """Give how far a patch reaches out of its place, in voxels on each side of each axis.
+
+        Less than 0 where it is enlarged: then not all of its place is seen.
+        """
+        half = torch.tensor([(n - 1) / 2 for n in patch])
+        reach = self.matrix[index].abs() @ half
+        if self.displacement is not None:
+            reach = reach + OVERSHOOT * self.displacement[index].flatten(1).abs().amax(1)
+        return tuple(ceil(float(r) - n / 2) + 1 for r, n in zip(reach, patch, strict=True))
 
 
 def draw_spatial(

@@ -49,6 +49,7 @@ MAP_LOSSES: dict[str, str] = {
 
 AUGMENTS: dict[str, str] = {
     "microscopy": f"{_AUGMENT}.presets:MICROSCOPY",
+    "few-cells": f"{_AUGMENT}.presets:FEW_CELLS",
     "fluorescence": f"{_AUGMENT}.presets:FLUORESCENCE",
     "brightfield": f"{_AUGMENT}.presets:BRIGHTFIELD",
     "histology": f"{_AUGMENT}.presets:HISTOLOGY",

@@ -13,6 +13,7 @@ from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.base.tiles import Box, bounding_box, grow
 from napari_unet.core.metrics.instances import average_precision, match_counts, pool
 from napari_unet.core.metrics.semantic import dice
+from napari_unet.core.pipeline.predictor import make_engine
 from napari_unet.core.pipeline.segment import Prediction, decode, segment
 from napari_unet.core.store.models import Model
 
@@ -35,13 +36,14 @@ class Kept:
 
 def predict_samples(model: Model, samples: Sequence[Sample], options: SegmentOptions | None = None) -> list[Kept]:
     """Run the network once over the annotated part of each sample; samples without one are left out."""
-    kept = []
-    for sample in samples:
-        if sample.annotated is not None and not sample.annotated.any():
-            continue
-        box = _annotated_box(sample)
-        kept.append(Kept(sample, segment(model, sample.image, options, box=box).prediction, box))
-    return kept
+    options = options or SegmentOptions()
+    known = [sample for sample in samples if sample.annotated is None or sample.annotated.any()]
+    engine = make_engine(model, options) if known else None
+    boxes = [_annotated_box(sample) for sample in known]
+    return [
+        Kept(sample, segment(model, sample.image, options, box=box, engine=engine).prediction, box)
+        for sample, box in zip(known, boxes, strict=True)
+    ]
 
 
 def _annotated_box(sample: Sample) -> Box:

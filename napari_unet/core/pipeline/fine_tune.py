@@ -232,7 +232,7 @@ def _recipe(model: Model, samples: Sequence[Sample], options: TrainOptions, stag
     if stage == "auto":
         blind = score(model, samples) < BLIND
         stage = choose_stage(options, n_cells, is_blind=blind, can_rehearse=can_rehearse(model))
-    return fine_tune_recipe(options, model.net_config, augment_for(model), stage)
+    return fine_tune_recipe(options, model.net_config, augment_corrections(model), stage)
 
 
 def _check(model: Model, samples: Sequence[Sample]) -> None:
@@ -254,8 +254,14 @@ def _check(model: Model, samples: Sequence[Sample]) -> None:
         )
 
 
+def augment_corrections(model: Model) -> Augment:
+    """Choose the augmentation of corrections: as for a new model, but cells of other images may be of any size."""
+    chosen = augment_for(model)
+    return "few-cells" if chosen == "microscopy" else chosen
+
+
 def augment_for(model: Model) -> Augment:
-    """Choose the augmentation: z-scored images are MRI, which has an up and a down."""
+    """Choose the augmentation of a new model: z-scored images are MRI, which has an up and a down."""
     return "mri" if model.spec.normalisation.get("kind") == "zscore" else "microscopy"
 
 

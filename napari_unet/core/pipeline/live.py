@@ -181,7 +181,7 @@ class _Learning:
         self.model, self.watch, self.options = model, watch, options
         self.report, self.stop, self.publish = report, stop, publish
         stage = choose_stage(options, 0, is_blind=False, can_rehearse=can_rehearse(model))
-        usual = fine_tune_recipe(options, model.net_config, gate.augment_for(model), stage)
+        usual = fine_tune_recipe(options, model.net_config, gate.augment_corrections(model), stage)
         self.recipe = _endless(usual)
         self.steps_each = usual.steps or STEPS_EACH
         self.judge = LateJudge(model)

@@ -46,6 +46,8 @@ class Predictor:
         Asked before a GPU is given up for want of memory.
     statistics : Statistics or None
         Of the image, where they are known.
+    engine : Runner or None
+        The model's, where one image comes after the other.
     """
 
     def __init__(
@@ -57,13 +59,14 @@ class Predictor:
         first: Box | None = None,
         may_use_cpu: Ask = always,
         statistics: Statistics | None = None,
+        engine: Runner | None = None,
     ) -> None:
         self.model, self.image, self.options = model, image, options
         self.first, self.may_use_cpu = first, may_use_cpu
         self.on_tile: Callable[[Glimpse], None] | None = None  # sees each tile as it is done, in any thread
         self._place: Place | None = None
         self.n_after = 0  # time points that come after the one that is computed, for the estimate of the time
-        self.engine = make_engine(model, options)
+        self.engine = engine or make_engine(model, options)
         self.statistics = statistics or measure_statistics(model, image, options)
         self.is_blended = False
         # The first pass over a small image has already computed what is asked for next.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from math import ceil
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from napari_unet.core.pipeline.channels import check_channels, read_samples, sel
 from napari_unet.core.pipeline.scale import object_diameter, sampling_of, voxel_factors, zoom_factor, zoomed_shape
 from napari_unet.core.pipeline.sections import as_sections
 from napari_unet.core.targets import get_target
+from napari_unet.core.targets.base import Encoded
 from napari_unet.core.targets.weights import weight_map
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ MAX_KNOWN = 4096
 
 
 REACH = 512
-"""Voxels around what is annotated that are kept: more than a patch, also where objects are shrunk."""
+"""Voxels around what is annotated that are kept, where objects are enlarged so much fewer: more than a patch sees."""
 
 
 def prepare_all(samples: Sequence[Sample], spec: ModelSpec, *, weighting: str = "none") -> list[Prepared]:
@@ -140,36 +142,52 @@ def prepare(
     if statistics is None:
         statistics = measure(Normalisation(**spec.normalisation), read_samples(sample.image, spec, None))
     labels, annotated = sample.labels, sample.annotated
+    factors = _factors(sample, spec) if rescale else (1.0,) * labels.ndim
     if annotated is not None and annotated.any():
         # A few corrected cells in a large image: what is far from them is never seen.
-        box = _near(annotated)
+        box = _near(annotated, factors)
         volume, labels, annotated = volume[(slice(None), *box)], labels[box], annotated[box]
     volume = statistics.apply(volume)
     sampling = sampling_of(sample.image.voxel_size, sample.image.dims)
-    factors = _factors(sample, spec) if rescale else (1.0,) * labels.ndim
     if factors != (1.0,) * labels.ndim:
         shape = zoomed_shape(labels.shape, factors)
         volume = resize_linear(volume, shape)
         labels = resize_nearest(labels, shape)
         annotated = None if annotated is None else resize_nearest(annotated, shape)
         sampling = sampling_of(tuple(s / f for s, f in zip(sampling, factors, strict=True)), labels.ndim)
-    encoded = get_target(spec.target).encode(labels, annotated, sampling)
+    encoded = _encode(spec.target, labels, annotated, sampling)
     target, class_weight = encoded.target, encoded.weight[:1]
     if weighting != "none":
         class_weight = class_weight * weight_map(weighting, spec.target, labels, encoded, sampling)
     if get_target(spec.target).vectors:
         target = np.concatenate((target[-labels.ndim :], target[: -labels.ndim]))
     stack = np.concatenate((target, class_weight, encoded.weight[1:])).astype(np.float16)
-    centres = _centres(labels if annotated is None else np.where(annotated > 0, labels, 0))
+    centres = centres_of(labels if annotated is None else np.where(annotated > 0, labels, 0))
     known = _known(annotated, labels.shape)
     share = np.sqrt(max(1, len(centres))) if weight is None else weight
     image = torch.from_numpy(volume.clip(-LARGEST_VALUE, LARGEST_VALUE).astype(np.float16))
     return Prepared(image, torch.from_numpy(stack), centres, known, float(share))
 
 
-def _near(annotated: NDArray[np.uint8]) -> Box:
+def _encode(
+    target: str, labels: NDArray[Any], annotated: NDArray[np.uint8] | None, sampling: tuple[float, ...]
+) -> Encoded:
+    """Encode the box of what is annotated: outside of it all is 0, target and weight alike."""
+    encode = get_target(target).encode
+    if annotated is None or not annotated.any():
+        return encode(labels, annotated, sampling)
+    # One voxel more: objects end there, not at the border of the image.
+    box = grow(bounding_box(annotated > 0), (1,) * labels.ndim, labels.shape)
+    part = encode(labels[box], annotated[box], sampling)
+    whole = Encoded(*(np.zeros((len(one), *labels.shape), np.float32) for one in (part.target, part.weight)))
+    whole.target[(slice(None), *box)], whole.weight[(slice(None), *box)] = part.target, part.weight
+    return whole
+
+
+def _near(annotated: NDArray[np.uint8], factors: tuple[float, ...]) -> Box:
     """Give the box around what is annotated that patches can reach."""
-    return grow(bounding_box(annotated != 0), (REACH,) * annotated.ndim, annotated.shape)
+    reach = tuple(ceil(REACH / max(1.0, factor)) for factor in factors)
+    return grow(bounding_box(annotated != 0), reach, annotated.shape)
 
 
 def _factors(sample: Sample, spec: ModelSpec) -> tuple[float, ...]:
@@ -184,7 +202,7 @@ def _factors(sample: Sample, spec: ModelSpec) -> tuple[float, ...]:
     return (zoom_factor(found, spec.object_size),) * dims
 
 
-def _centres(labels: NDArray[np.int_]) -> NDArray[np.intp]:
+def centres_of(labels: NDArray[np.int_]) -> NDArray[np.intp]:
     """Give one voxel in the middle of each object: the mean position, rounded."""
     index = np.nonzero(labels)
     ids, inverse = np.unique(labels[index], return_inverse=True)

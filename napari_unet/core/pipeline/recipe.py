@@ -119,6 +119,7 @@ class Stage:
 
 
 STAGES = {
+    "instant": Stage("all", 12, 5e-4, 0.8, 0.0, 0.0),
     "head": Stage("head", 100, 3e-3, 0.98, 0.0, 0.0),
     "quick": Stage("all", 100, 1e-3, 0.98, 0.25, 0.2),
     "full": Stage("all", 300, 7e-4, 0.99, 0.25, 0.0),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,38 +87,44 @@ class Sampler:
         self.generator = Generator().manual_seed(seed)
         weights = torch.tensor([sample.weight for sample in self.samples], dtype=torch.float64)
         self.shares = weights / weights.sum()
-        # An even margin around the patch keeps its middle on a voxel.
-        self.piece = tuple(n + 2 * ceil(n * (self.spatial.reach - 1) / 2) for n in patch)
 
     def draw(self) -> Batch:
         """Draw one batch."""
         chosen = torch.multinomial(self.shares, self.batch, replacement=True, generator=self.generator).tolist()
-        pieces = [self._piece(self.samples[index]) for index in chosen]
-        image = torch.stack([piece[0] for piece in pieces]).to(self.device).float()
-        target = torch.stack([piece[1] for piece in pieces]).to(self.device).float()
+        starts = [self._place(self.samples[index]) for index in chosen]
         dims = len(self.patch)
         draw = draw_spatial(self.spatial, self.batch, dims, self.generator, self.voxel_size)
-        image, target = apply_spatial(draw, image, target, self.patch, vectors=self.vectors)
+        patches = []
+        for index, (number, start) in enumerate(zip(chosen, starts, strict=True)):
+            pieces = self._piece(self.samples[number], start, draw.margin(index, self.patch))
+            patches.append(apply_spatial(draw[index], *pieces, self.patch, vectors=self.vectors))
+        image, target = (torch.cat(parts) for parts in zip(*patches, strict=True))
         image = change_intensity(self.intensity, image, self.generator)
         if self.vectors:
             # Sampled with the vectors in front; the network's order has them behind.
             target = torch.cat((target[:, dims:-2], target[:, :dims], target[:, -2:]), dim=1)
         return Batch(image, target[:, :-2], target[:, -2:])
 
-    def _piece(self, sample: Prepared) -> tuple[Tensor, Tensor]:
+    def _place(self, sample: Prepared) -> list[int]:
+        """Draw where a patch begins."""
         on_object = len(sample.centres) > 0 and float(torch.rand((), generator=self.generator)) < ON_OBJECTS
         points = sample.centres if on_object else sample.known
         point = points[int(torch.randint(len(points), (), generator=self.generator))]
         jitter = [int(torch.randint(-(n // 4), n // 4 + 1, (), generator=self.generator)) for n in self.patch]
         start = []
-        for middle, shift, size, patch, piece in zip(
-            point, jitter, sample.image.shape[1:], self.patch, self.piece, strict=True
-        ):
+        for middle, shift, size, patch in zip(point, jitter, sample.image.shape[1:], self.patch, strict=True):
             # The patch stays inside of the image where it fits; a smaller image lies in its middle.
             first = int(middle) + shift - patch // 2
             first = min(max(first, 0), size - patch) if size > patch else (size - patch) // 2
-            start.append(first - (piece - patch) // 2)
-        return cut(sample.image, start, self.piece, mirror=True), cut(sample.target, start, self.piece, mirror=False)
+            start.append(first)
+        return start
+
+    def _piece(self, sample: Prepared, start: list[int], margin: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Cut out what a patch is made of, no more than that: the same margin on both sides keeps its middle."""
+        size = tuple(n + 2 * m for n, m in zip(self.patch, margin, strict=True))
+        begin = [first - m for first, m in zip(start, margin, strict=True)]
+        image, target = cut(sample.image, begin, size, mirror=True), cut(sample.target, begin, size, mirror=False)
+        return image[None].to(self.device).float(), target[None].to(self.device).float()
 
 
 def cut(volume: Tensor, start: Sequence[int], size: tuple[int, ...], *, mirror: bool) -> Tensor:

@@ -23,6 +23,7 @@ from napari_unet.core.pipeline.zoom import choose_zoom
 if TYPE_CHECKING:
     from napari_unet.core.base.glimpse import Glimpse
     from napari_unet.core.base.image import Image
+    from napari_unet.core.pipeline.engine import Runner
     from napari_unet.core.store.models import Model
 
 __all__ = [
@@ -76,6 +77,7 @@ def segment(
     first: Box | None = None,
     may_use_cpu: Ask = always,
     on_tile: Callable[[Glimpse], None] | None = None,
+    engine: Runner | None = None,
 ) -> Segmentation:
     """Segment an image, or a box of it.
 
@@ -97,6 +99,8 @@ def segment(
         Asked before a GPU is given up for want of memory.
     on_tile : function of a Glimpse, or None
         Sees each tile as it is done; may be called in another thread.
+    engine : Runner or None
+        The model's, as the options want it (``predictor.make_engine``), where one image comes after the other.
 
     Returns
     -------
@@ -112,7 +116,7 @@ def segment(
     box = box or full_box(image.label_shape)
     times = range(box[0].start, box[0].stop) if "T" in image.axes else range(1)
     space = box[-image.dims :]
-    run = Predictor(model, image, options, first=first, may_use_cpu=may_use_cpu)
+    run = Predictor(model, image, options, first=first, may_use_cpu=may_use_cpu, engine=engine)
     zoom = choose_zoom(run, space, times[0], within(report, 0, FIRST_SHARE))
     run.on_tile = on_tile  # not the first pass, which may be at another scale
     start = FIRST_SHARE if run.kept else 0.0
