@@ -29,6 +29,15 @@ def test_percentile_when_values_are_known_then_maps_both_percentiles_to_0_and_1(
     assert out[0, 0, 1000] > 1  # not clipped
 
 
+@pytest.mark.parametrize(("ground", "is_inverted"), [(900.0, True), (100.0, False)])
+def test_invert_above_when_the_median_is_higher_then_the_image_is_normalised_as_its_negative(ground, is_inverted):
+    rng = np.random.default_rng(0)
+    volume = np.where(rng.random((2, 40, 40)) < 0.2, 500.0, ground) + rng.normal(0, 20, (2, 40, 40))
+    found = normalised(Normalisation(invert_above=0.5), volume)
+    wanted = normalised(Normalisation(), -volume if is_inverted else volume)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
 def test_zscore_when_outside_is_0_then_only_the_inside_counts():
     inside = np.random.default_rng(0).normal(500, 20, 400)
     few, many = (np.concatenate([inside, np.zeros(n)]).reshape(1, -1, 4) for n in (40, 4000))

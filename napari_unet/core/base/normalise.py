@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +25,15 @@ class Normalisation:
         that are not 0 (MRI: outside of the skull is 0).
     low, high : float
         The two percentiles, 0 to 100.
+    invert_above : float or None
+        Images whose median is above this, once they are normalised, are inverted first: objects that are dark on a
+        bright ground then look as the network knows them. None inverts nothing; only with `percentile`.
     """
 
     kind: str = "percentile"
     low: float = 1.0
     high: float = 99.8
+    invert_above: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in ("percentile", "zscore") or not 0 <= self.low < self.high <= 100:
@@ -38,7 +42,7 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Keep what normalises one image: ``(value - offset) / scale`` per channel."""
+    """Keep what normalises one image: ``(value - offset) / scale`` per channel; a scale below 0 inverts it."""
 
     offset: tuple[float, ...]
     scale: tuple[float, ...]
@@ -74,16 +78,45 @@ def measure(normalisation: Normalisation, volumes: Iterable[NDArray[Any]]) -> St
     Statistics
         The scale is never 0: a constant channel gets 1.
     """
+    channels = _channels(normalisation, volumes)
+    limit = normalisation.invert_above
+    is_inverted = limit is not None and _brightness(channels) > limit
+    pairs = [one.inverted if is_inverted else one.plain for one in channels]
+    return Statistics(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
+
+
+def brightness(normalisation: Normalisation, volumes: Iterable[NDArray[Any]]) -> float:
+    """Give the median of a normalised image, the mean of its channels: what ``invert_above`` is compared with.
+
+    Parameters
+    ----------
+    normalisation, volumes
+        As for `measure`.
+    """
+    return _brightness(_channels(normalisation, volumes))
+
+
+class _Channel(NamedTuple):
+    """Offset and scale of a channel as it is and inverted, and its median, normalised."""
+
+    plain: tuple[float, float]
+    inverted: tuple[float, float]
+    median: float
+
+
+def _brightness(channels: list[_Channel]) -> float:
+    return float(np.mean([one.median for one in channels]))
+
+
+def _channels(normalisation: Normalisation, volumes: Iterable[NDArray[Any]]) -> list[_Channel]:
     n_repeated, samples = 1, list[list[NDArray[Any]]]()
     for volume in volumes:
         n_repeated = len(volume) if is_repeated(volume) else 1
         samples.append(_subsample(volume[:1] if n_repeated > 1 else volume))
     # Channel by channel, for only one to be held as float64.
-    pairs = [
-        _offset_and_scale(normalisation, np.concatenate(parts, dtype=np.float64))
-        for parts in zip(*samples, strict=True)
+    return [
+        _channel(normalisation, np.concatenate(parts, dtype=np.float64)) for parts in zip(*samples, strict=True)
     ] * n_repeated
-    return Statistics(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
 
 
 def _subsample(volume: NDArray[Any]) -> list[NDArray[Any]]:
@@ -92,14 +125,18 @@ def _subsample(volume: NDArray[Any]) -> list[NDArray[Any]]:
     return [channel[key].ravel() for channel in volume]
 
 
-def _offset_and_scale(normalisation: Normalisation, values: NDArray[np.float64]) -> tuple[float, float]:
+def _channel(normalisation: Normalisation, values: NDArray[np.float64]) -> _Channel:
     if normalisation.kind == "zscore":
         inside = values[values != 0]
         values = inside if inside.size else values
-        offset, scale = float(values.mean()), float(values.std())
-    else:
-        low, high = np.percentile(values, (normalisation.low, normalisation.high), overwrite_input=True)
-        # A sparse image may hold less than 0.2 % of objects: both percentiles are then background.
-        high = high if high > low else values.max()
-        offset, scale = float(low), float(high - low)
-    return offset, scale if scale > 0 else 1.0
+        mean, deviation = float(values.mean()), float(values.std()) or 1.0
+        return _Channel((mean, deviation), (mean, -deviation), 0.0)
+    ends = normalisation.low, normalisation.high
+    # Of an inverted image the lower percentile is the higher one of the image as it is.
+    wanted = (*ends, 50.0, *(100 - end for end in ends))
+    low, high, median, top, bottom = (float(v) for v in np.percentile(values, wanted, overwrite_input=True))
+    # A sparse image may hold less than 0.2 % of objects: both percentiles are then background.
+    high = high if high > low else float(values.max())
+    bottom = bottom if bottom < top else float(values.min())
+    scale, inverted = (high - low) or 1.0, (bottom - top) or -1.0
+    return _Channel((low, scale), (top, inverted), (median - low) / scale)

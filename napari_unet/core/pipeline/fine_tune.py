@@ -15,6 +15,7 @@ from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.base.progress import Report, silent, within
 from napari_unet.core.pipeline.compare import UNCOMPARED, Comparison, Judged, compare, judge, net_gain
 from napari_unet.core.pipeline.evaluate import score
+from napari_unet.core.pipeline.polarity import choose_polarity
 from napari_unet.core.pipeline.prepare import prepare_all
 from napari_unet.core.pipeline.recipe import Augment, Recipe, choose_stage, fine_tune_recipe
 from napari_unet.core.pipeline.rehearsal import can_rehearse, recall, rehearse
@@ -125,6 +126,7 @@ def fine_tune(
     options = options or TrainOptions()
     _check(model, samples)
     rival = rival or model
+    model = choose_polarity(model, samples)
     chosen = _hold_out(samples, fresh, semantic=model.spec.target == "semantic")
     recipe = _recipe(model, samples, options)
     n_runs = len(chosen.folds) + 1
@@ -218,6 +220,7 @@ def adapt(
     stage : {"auto", "quick", "full"}
         See ``recipe.choose_stage``.
     """
+    model = choose_polarity(model, samples)
     recipe = _recipe(model, samples, options, stage)
     learn = partial(_learn, model, recipe=recipe, weighting=options.weighting, memories=_memories(model, recipe))
     return tune(learn(samples, report=report, stop=stop).model, samples)

@@ -14,6 +14,7 @@ from napari_unet.core.base.resize import resize_nearest
 from napari_unet.core.base.tiles import bounding_box, grow
 from napari_unet.core.pipeline.evaluate import Kept, predict_samples, score, score_kept
 from napari_unet.core.pipeline.fine_tune import augment_corrections
+from napari_unet.core.pipeline.polarity import choose_polarity
 from napari_unet.core.pipeline.prepare import Prepared, centres_of, prepare_all
 from napari_unet.core.pipeline.recipe import fine_tune_recipe
 from napari_unet.core.pipeline.train import train
@@ -61,7 +62,8 @@ def refit(model: Model, samples: Sequence[Sample], *, seed: int = 0, device: str
     Returns
     -------
     Model or None
-        None where it finds what is annotated no better, or nothing is annotated.
+        None where it finds what is annotated no better, or nothing is annotated. One that inverts images such as these
+        where that is better (``polarity.choose_polarity``).
 
     Notes
     -----
@@ -73,16 +75,19 @@ def refit(model: Model, samples: Sequence[Sample], *, seed: int = 0, device: str
     few = _few(samples, np.random.default_rng(seed), by_object=model.spec.target == "instances")
     if not few:
         return None
-    before = score(model, few)
-    prepared = prepare_all(few, model.spec)
+    start = choose_polarity(model, few)
+    before = score(start, few)
+    prepared = prepare_all(few, start.spec)
     options = TrainOptions(seed=seed, device=device, batch=1, patch=EDGE[model.spec.dims])
     recipe = fine_tune_recipe(options, model.net_config, augment_corrections(model), "instant")
-    learnt = train(model, prepared, recipe).model
+    learnt = train(start, prepared, recipe).model
     kept = predict_samples(learnt, few)
     if model.target.vectors and "head.weight" in learnt.weights:
         gain = _gain(kept, prepared, model.spec.dims)
         learnt, kept = _stretched(learnt, gain), [_higher(one, gain) for one in kept]
-    return learnt if score_kept(learnt, kept) >= before + MUST_GAIN else None
+    if score_kept(learnt, kept) >= before + MUST_GAIN:
+        return learnt
+    return None if start is model else start
 
 
 def _few(samples: Sequence[Sample], rng: np.random.Generator, *, by_object: bool) -> list[Sample]:

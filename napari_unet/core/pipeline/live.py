@@ -21,6 +21,7 @@ from napari_unet.core.pipeline import fine_tune as gate
 from napari_unet.core.pipeline.checkpoint import load_mean
 from napari_unet.core.pipeline.instant import refit
 from napari_unet.core.pipeline.late import LateJudge, late_objects, late_part
+from napari_unet.core.pipeline.polarity import choose_polarity
 from napari_unet.core.pipeline.prepare import Prepared, planes, prepare_all
 from napari_unet.core.pipeline.recipe import Recipe, choose_stage, fine_tune_recipe
 from napari_unet.core.pipeline.rehearsal import can_rehearse, recall, rehearse
@@ -134,7 +135,7 @@ def live(
     stop : function
         True ends the learning at the next step.
     publish : function of Published
-        Sees the model: at once where fitting the last layer helps, after the first steps, then every few seconds.
+        Sees the model: at once where a few steps help, after the first steps, then every few seconds.
     checkpoint : Path or None
         Folder of the training's checkpoints; where it holds one, it begins with the weights in there.
 
@@ -160,7 +161,7 @@ def live(
     learning = _Learning(model, watch, options, report, stop, publish)
     learning.begin(checkpoint)
     found = train(
-        learning.shown or model,
+        learning.shown or learning.model,
         learning.prepared(),
         learning.recipe,
         report=learning.tell,
@@ -199,21 +200,24 @@ class _Learning:
     # ------------------------------------------------------------ the three phases
 
     def begin(self, checkpoint: Path | None) -> None:
-        """Wait for the first corrections; then take what was learned another day, or fit the last layer to them."""
+        """Wait for the first corrections; then take what was learned another day, or a few steps towards them."""
+        untouched = self.model
         while not self.samples:
             news = self._wait("waiting for your first correction")
             if news is None:
                 raise Cancelled
             gate._check(self.model, news)
+            self._say("looking at the corrections")
+            self.model = choose_polarity(self.model, news)
             self._take(news)
-        self._say("looking at the corrections")
         before = None if checkpoint is None else load_mean(checkpoint)
         if before is not None and _is_alike(before, self.model):
             self.show(Model(self.model.spec, before))
         else:
-            fitted = refit(self.model, list(self.samples.values()), seed=self.options.seed, device=self.options.device)
-            if fitted is not None:
-                self.show(fitted)
+            samples, options = list(self.samples.values()), self.options
+            fitted = refit(self.model, samples, seed=options.seed, device=options.device)
+            if fitted is not None or self.model is not untouched:
+                self.show(fitted or self.model)
 
     def refresh(self) -> list[Prepared] | None:
         """Give what is to be learned from, if anything is new; wait for news where all has been learned.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,9 @@ from napari_unet.core.synthetic.mri import mri_classes
 from napari_unet.core.synthetic.nuclei import nuclei_2d, nuclei_3d
 
 if TYPE_CHECKING:
+    from napari_unet.core.base.image import Image
     from napari_unet.core.store.models import Model
+    from napari_unet.core.synthetic.sample import Synthetic
 
 N_IMAGES = 4
 
@@ -55,8 +58,13 @@ def recall(model: Model, *, device: str = "auto") -> list[Prepared]:
         return []
     place = torch.device(choose_device(device).name)
     network = model.build().to(place)
-    images = [prepare(_generate(model, seed), model.spec) for seed in range(N_IMAGES)]
+    images = [prepare(sample, model.spec) for sample in _generate(model)]
     return [_answered(model, network, image) for image in images]
+
+
+def imagine(model: Model) -> list[Image]:
+    """Give images such as the model may know."""
+    return [sample.image for sample in _generate(model)]
 
 
 def rehearse(samples: Sequence[Prepared], memories: Sequence[Prepared], share: float) -> list[Prepared]:
@@ -78,13 +86,20 @@ def _answered(model: Model, network: nn.Module, image: Prepared) -> Prepared:
     return replace(image, target=torch.cat((answers, torch.ones(2, *shape))).half())
 
 
-def _generate(model: Model, seed: int) -> Sample:
-    if model.spec.dims == 2:
-        made = nuclei_2d(seed, (256, 256), 40)
-    else:
-        made = mri_classes(seed) if model.spec.target == "semantic" else nuclei_3d(seed, (24, 96, 96), 20)
+def _generate(model: Model) -> list[Sample]:
+    made = _made(model.spec.dims, model.spec.target)
     # The labels only give the size of the objects, and the middles of patches.
-    return Sample(made.image, made.labels.astype(np.int32), None, "generated")
+    return [Sample(one.image, one.labels.astype(np.int32), None, "generated") for one in made]
+
+
+@lru_cache(maxsize=4)
+def _made(dims: int, target: str) -> tuple[Synthetic, ...]:
+    seeds = range(N_IMAGES)
+    if dims == 2:
+        return tuple(nuclei_2d(seed, (256, 256), 40) for seed in seeds)
+    if target == "semantic":
+        return tuple(mri_classes(seed) for seed in seeds)
+    return tuple(nuclei_3d(seed, (24, 96, 96), 20) for seed in seeds)
 
 
 def _answers(model: Model, logits: Tensor) -> Tensor:
