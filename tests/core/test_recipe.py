@@ -18,11 +18,11 @@ CONFIG = NetConfig()
 @pytest.mark.parametrize(
     ("n_cells", "trainable", "facts", "learned", "steps"),
     [
-        (3, "auto", {}, "all", 100),
+        (3, "auto", {}, "all", 140),
         (FEW_CELLS, "auto", {}, "all", 300),
         (3, "auto", {"can_rehearse": False}, "head", 100),
         (FEW_CELLS, "auto", {"can_rehearse": False}, "all", 300),
-        (3, "all", {"can_rehearse": False}, "all", 100),
+        (3, "all", {"can_rehearse": False}, "all", 140),
         (3, "auto", {"can_rehearse": False, "is_blind": True}, "all", 300),
         (1000, "head", {"is_blind": True}, "head", 100),
     ],

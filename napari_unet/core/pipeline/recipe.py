@@ -121,13 +121,13 @@ class Stage:
 STAGES = {
     "instant": Stage("all", 12, 5e-4, 0.8, 0.0, 0.0),
     "head": Stage("head", 100, 3e-3, 0.98, 0.0, 0.0),
-    "quick": Stage("all", 100, 1e-3, 0.98, 0.25, 0.2),
+    "quick": Stage("all", 140, 1e-3, 0.98, 0.25, 0.1),
     "full": Stage("all", 300, 7e-4, 0.99, 0.25, 0.0),
 }
 """How a model learns from corrections; see `choose_stage`.
 
-A fifth of the old weights in the new ones costs nothing on the new kind of images after 100 steps, and saves about a
-quarter of what is lost on the old kind; after 300 steps it costs more than it saves (docs/training.md).
+A tenth of the old weights in the new ones costs little on the new kind of images after so few steps, and saves some of
+what is lost on the old kind; after 300 steps it costs more than it saves (docs/training.md).
 """
 
 

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 N_IMAGES = 4
 
+WEIGHT = 0.2
+"""Of what is remembered in the loss: it is known in every voxel, of corrections often a tenth is known."""
+
 
 def can_rehearse(model: Model) -> bool:
     """Tell whether images can be generated for a model: they are gray."""
@@ -83,7 +86,7 @@ def _answered(model: Model, network: nn.Module, image: Prepared) -> Prepared:
     with torch.inference_mode():
         logits = network(cut(image.image, [0] * len(size), size, mirror=True)[None].float().to(device))[0].cpu()
     answers = _answers(model, logits[(slice(None), *(slice(0, n) for n in shape))].clone())
-    return replace(image, target=torch.cat((answers, torch.ones(2, *shape))).half())
+    return replace(image, target=torch.cat((answers, torch.full((2, *shape), WEIGHT))).half())
 
 
 def _generate(model: Model) -> list[Sample]:
