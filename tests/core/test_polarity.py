@@ -9,7 +9,7 @@ import pytest
 
 from napari_unet.core.pipeline.evaluate import score
 from napari_unet.core.pipeline.polarity import choose_polarity
-from napari_unet.core.pipeline.segment import segment
+from napari_unet.core.pipeline.segment import INVERTED, segment
 from napari_unet.core.store.models import initial_model
 from tests.core.phantoms import blobs, tiny_spec
 
@@ -26,6 +26,7 @@ def test_choose_polarity_when_objects_are_dark_then_such_images_are_inverted_and
     other = blobs(7, n=8)
     assert score(found, [dark(other)]) > score(model, [dark(other)]) + 0.5
     np.testing.assert_array_equal(segment(found, known.image).labels, segment(model, known.image).labels)
+    assert [INVERTED in segment(found, one.image).notes for one in (known, dark(known))] == [False, True]
     assert choose_polarity(found, [dark(known)]) is found
 
 

@@ -47,6 +47,11 @@ class Statistics:
     offset: tuple[float, ...]
     scale: tuple[float, ...]
 
+    @property
+    def is_inverted(self) -> bool:
+        """Tell whether bright becomes dark."""
+        return min(self.scale) < 0
+
     def apply(self, volume: NDArray[Any]) -> NDArray[np.float32]:
         """Normalise (C, [Z,] Y, X) intensities; float32, another array. A repeated channel stays one."""
         if is_repeated(volume) and len({*zip(self.offset, self.scale, strict=True)}) == 1:

@@ -67,10 +67,10 @@ def refit(model: Model, samples: Sequence[Sample], *, seed: int = 0, device: str
 
     Notes
     -----
-    All layers learn. Fitting the last one alone, in closed form, made other kinds of images worse as often as better,
-    and norms with the last layer gain half as much (docs/training.md). So few steps hardly learn cells by heart, so
-    that the cells they were taken on can judge them. Nothing is rehearsed: this is to be looked at while the training
-    that follows brings back what was forgotten.
+    All layers learn: norms and the last layer alone gain half as much, and a last layer fitted in closed form made
+    other kinds of images worse (docs/training.md). So few steps hardly learn cells by heart: those they were taken on
+    can judge them. Nothing is rehearsed; this is to be looked at while the training that follows brings back what was
+    forgotten.
     """
     few = _few(samples, np.random.default_rng(seed), by_object=model.spec.target == "instances")
     if not few:

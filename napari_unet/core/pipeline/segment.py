@@ -38,6 +38,8 @@ __all__ = [
     "segment",
 ]
 
+INVERTED = "The image was inverted: this model was taught that objects on a bright ground are dark."
+
 FIRST_SHARE = 0.1
 """Of the progress, where the object size is measured first."""
 
@@ -131,6 +133,8 @@ def segment(
         labels = labels[0]
     size = run.diameter(labels) if model.spec.target == "instances" else None
     notes = (*zoom.notes, *((BLENDED,) if run.is_blended else ()), *run.engine.notes)
+    if run.statistics.is_inverted:
+        notes += (INVERTED,)
     return Segmentation(labels, prediction, confidence(prediction, labels, model), size, notes)
 
 
