@@ -12,6 +12,7 @@ from napari_unet.core.base.errors import UserError
 from napari_unet.core.base.image import Image
 from napari_unet.core.pipeline.prepare import prepare, prepare_all
 from napari_unet.core.store.training_set import Sample
+from napari_unet.core.targets import get_target
 from napari_unet.core.targets.weights import border_weights
 from tests.core.phantoms import blobs, tiny_spec
 
@@ -74,6 +75,18 @@ def test_prepare_when_partly_annotated_then_points_lie_only_where_something_is_k
     assert (prepared.known[:, 1] < 40).all()
     assert (prepared.centres[:, 1] < 40).all()
     assert (prepared.target[-2:, :, 40:] == 0).all()
+
+
+@pytest.mark.parametrize("side", [slice(0, 40), slice(30, 70), slice(50, 96)])
+def test_prepare_when_partly_annotated_then_what_is_learned_is_that_of_the_whole_image(side):
+    sample, spec = blobs(n=8), tiny_spec(object_size=None)
+    annotated = np.zeros(sample.labels.shape, np.uint8)
+    annotated[side, 10:80] = 1
+    whole = get_target("instances").encode(sample.labels, annotated, (1.0, 1.0))
+    found = prepare(replace(sample, annotated=annotated), spec).target.numpy()
+    np.testing.assert_array_equal(found[2:4], whole.target[:2].astype(np.float16))
+    np.testing.assert_array_equal(found[:2], whole.target[2:].astype(np.float16))
+    np.testing.assert_array_equal(found[4:], whole.weight.astype(np.float16))
 
 
 def test_prepare_when_there_are_more_objects_then_the_sample_has_more_patches():

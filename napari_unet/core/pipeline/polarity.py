@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,9 @@ CLEARLY = 0.2
 
 APART = 0.15
 """Between the medians of images that are inverted and of those that are not; else they cannot be told apart."""
+
+MOST = 8
+"""Images that are looked at."""
 
 BRIGHT = 0.3
 """Median of a normalised image: above it the ground is bright, however much brighter the annotated images were."""
@@ -56,6 +60,7 @@ def choose_polarity(model: Model, samples: Sequence[Sample]) -> Model:
     medians = [brightness(usual, read_samples(sample.image, model.spec, None)) for sample in known]
     dark = max(brightness(usual, read_samples(image, model.spec, None)) for image in imagine(model))
     bright = [sample for sample, median in zip(known, medians, strict=True) if median > dark + APART]
+    bright = bright[:: max(1, ceil(len(bright) / MOST))]
     lowest = min((median for median in medians if median > dark + APART), default=dark)
     highest = max([dark, *(median for median in medians if median <= dark + APART)])
     inverting = _inverting(model, min(BRIGHT, (lowest + highest) / 2))
