@@ -1,4 +1,4 @@
-"""See whether objects are dark where a model knows bright ones, or the other way round, and let it invert such images.
+"""See whether objects are dark on a bright ground where a model knows bright ones, and let it invert such images.
 
 A network that knows bright nuclei on a dark ground finds dark ones in the inverted image. That needs no learning, and
 nothing is forgotten: images of the old kind are told by their darkness, and stay as they are.
