@@ -83,8 +83,8 @@ def measure(normalisation: Normalisation, volumes: Iterable[NDArray[Any]]) -> St
     Statistics
         The scale is never 0: a constant channel gets 1.
     """
-    channels = _channels(normalisation, volumes)
     limit = normalisation.invert_above
+    channels = _channels(normalisation, volumes, may_invert=limit is not None)
     is_inverted = limit is not None and _brightness(channels) > limit
     pairs = [one.inverted if is_inverted else one.plain for one in channels]
     return Statistics(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
@@ -98,29 +98,30 @@ def brightness(normalisation: Normalisation, volumes: Iterable[NDArray[Any]]) ->
     normalisation, volumes
         As for `measure`.
     """
-    return _brightness(_channels(normalisation, volumes))
+    return _brightness(_channels(normalisation, volumes, may_invert=True))
 
 
 class _Channel(NamedTuple):
-    """Offset and scale of a channel as it is and inverted, and its median, normalised."""
+    """Offset and scale of a channel as it is and inverted, and its median, normalised; 0 where nobody asks for them."""
 
     plain: tuple[float, float]
-    inverted: tuple[float, float]
-    median: float
+    inverted: tuple[float, float] = (0.0, 0.0)
+    median: float = 0.0
 
 
 def _brightness(channels: list[_Channel]) -> float:
     return float(np.mean([one.median for one in channels]))
 
 
-def _channels(normalisation: Normalisation, volumes: Iterable[NDArray[Any]]) -> list[_Channel]:
+def _channels(normalisation: Normalisation, volumes: Iterable[NDArray[Any]], *, may_invert: bool) -> list[_Channel]:
     n_repeated, samples = 1, list[list[NDArray[Any]]]()
     for volume in volumes:
         n_repeated = len(volume) if is_repeated(volume) else 1
         samples.append(_subsample(volume[:1] if n_repeated > 1 else volume))
     # Channel by channel, for only one to be held as float64.
     return [
-        _channel(normalisation, np.concatenate(parts, dtype=np.float64)) for parts in zip(*samples, strict=True)
+        _channel(normalisation, np.concatenate(parts, dtype=np.float64), may_invert)
+        for parts in zip(*samples, strict=True)
     ] * n_repeated
 
 
@@ -130,18 +131,20 @@ def _subsample(volume: NDArray[Any]) -> list[NDArray[Any]]:
     return [channel[key].ravel() for channel in volume]
 
 
-def _channel(normalisation: Normalisation, values: NDArray[np.float64]) -> _Channel:
+def _channel(normalisation: Normalisation, values: NDArray[np.float64], may_invert: bool) -> _Channel:
     if normalisation.kind == "zscore":
         inside = values[values != 0]
         values = inside if inside.size else values
-        mean, deviation = float(values.mean()), float(values.std()) or 1.0
-        return _Channel((mean, deviation), (mean, -deviation), 0.0)
+        return _Channel((float(values.mean()), float(values.std()) or 1.0))
     ends = normalisation.low, normalisation.high
     # Of an inverted image the lower percentile is the higher one of the image as it is.
-    wanted = (*ends, 50.0, *(100 - end for end in ends))
-    low, high, median, top, bottom = (float(v) for v in np.percentile(values, wanted, overwrite_input=True))
+    wanted = (*ends, 50.0, *(100 - end for end in ends)) if may_invert else ends
+    low, high, *others = (float(v) for v in np.percentile(values, wanted, overwrite_input=True))
     # A sparse image may hold less than 0.2 % of objects: both percentiles are then background.
     high = high if high > low else float(values.max())
+    scale = (high - low) or 1.0
+    if not others:
+        return _Channel((low, scale))
+    median, top, bottom = others
     bottom = bottom if bottom < top else float(values.min())
-    scale, inverted = (high - low) or 1.0, (bottom - top) or -1.0
-    return _Channel((low, scale), (top, inverted), (median - low) / scale)
+    return _Channel((low, scale), (top, (bottom - top) or -1.0), (median - low) / scale)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from napari_unet.core.base.options import TrainOptions
 from napari_unet.core.base.resize import resize_nearest
 from napari_unet.core.base.tiles import bounding_box, grow
-from napari_unet.core.pipeline.evaluate import Kept, predict_samples, score, score_kept
+from napari_unet.core.pipeline.evaluate import Kept, predict_samples, score_kept
 from napari_unet.core.pipeline.fine_tune import augment_corrections
-from napari_unet.core.pipeline.polarity import choose_polarity
+from napari_unet.core.pipeline.polarity import look_both_ways
 from napari_unet.core.pipeline.prepare import Prepared, centres_of, prepare_all
 from napari_unet.core.pipeline.recipe import fine_tune_recipe
 from napari_unet.core.pipeline.train import train
@@ -75,8 +75,8 @@ def refit(model: Model, samples: Sequence[Sample], *, seed: int = 0, device: str
     few = _few(samples, np.random.default_rng(seed), by_object=model.spec.target == "instances")
     if not few:
         return None
-    start = choose_polarity(model, few)
-    before = score(start, few)
+    start, kept = look_both_ways(model, few)
+    before = score_kept(start, kept or predict_samples(start, few))
     prepared = prepare_all(few, start.spec)
     options = TrainOptions(seed=seed, device=device, batch=1, patch=EDGE[model.spec.dims])
     recipe = fine_tune_recipe(options, model.net_config, augment_corrections(model), "instant")

@@ -52,21 +52,35 @@ def choose_polarity(model: Model, samples: Sequence[Sample]) -> Model:
     Model
         With the same weights; the model itself where nothing is to be inverted, or it already inverts some images.
     """
+    return look_both_ways(model, samples)[0]
+
+
+def look_both_ways(model: Model, samples: Sequence[Sample]) -> tuple[Model, list[Kept] | None]:
+    """Give also what the chosen model makes of the samples, where all of them were looked at.
+
+    Parameters
+    ----------
+    model, samples
+        As for `choose_polarity`.
+    """
     usual = model.normalisation
     can_invert = usual.kind == "percentile" and usual.invert_above is None and model.spec.target == "instances"
     known = [sample for sample in samples if sample.annotated is None or sample.annotated.any()]
     if not known or not can_invert or not can_rehearse(model):
-        return model
+        return model, None
     medians = [brightness(usual, read_samples(sample.image, model.spec, None)) for sample in known]
     dark = max(brightness(usual, read_samples(image, model.spec, None)) for image in imagine(model))
     bright = [sample for sample, median in zip(known, medians, strict=True) if median > dark + APART]
-    bright = bright[:: max(1, ceil(len(bright) / MOST))]
-    lowest = min((median for median in medians if median > dark + APART), default=dark)
+    looked_at = bright[:: max(1, ceil(len(bright) / MOST))]
+    if not bright:
+        return model, None
+    lowest = min(median for median in medians if median > dark + APART)
     highest = max([dark, *(median for median in medians if median <= dark + APART)])
     inverting = _inverting(model, min(BRIGHT, (lowest + highest) / 2))
-    if not bright or _agreement(inverting, bright) < _agreement(model, bright) + CLEARLY:
-        return model
-    return inverting
+    as_it_is, inverted = (predict_samples(one, looked_at) for one in (model, inverting))
+    is_better = _agreement(inverting, inverted) >= _agreement(model, as_it_is) + CLEARLY
+    chosen, kept = (inverting, inverted) if is_better else (model, as_it_is)
+    return chosen, kept if len(kept) == len(known) else None
 
 
 def _inverting(model: Model, above: float) -> Model:
@@ -74,9 +88,8 @@ def _inverting(model: Model, above: float) -> Model:
     return Model(replace(model.spec, normalisation=asdict(normalisation)), model.weights)
 
 
-def _agreement(model: Model, samples: Sequence[Sample]) -> float:
+def _agreement(model: Model, kept: Sequence[Kept]) -> float:
     """Give how well a model's output agrees with annotations: contrast, which a single cell shows, and score."""
-    kept = predict_samples(model, samples)
     return float(np.mean([_contrast(one) for one in kept])) + score_kept(model, kept)
 
 
