@@ -18,6 +18,7 @@ from napari_unet.core.pipeline.segment import Prediction, decode, segment
 from napari_unet.core.store.models import Model
 
 if TYPE_CHECKING:
+    from napari_unet.core.pipeline.engine import Runner
     from napari_unet.core.store.training_set import Sample
     from napari_unet.core.targets import DecodeSettings
 
@@ -34,11 +35,22 @@ class Kept:
     box: Box
 
 
-def predict_samples(model: Model, samples: Sequence[Sample], options: SegmentOptions | None = None) -> list[Kept]:
-    """Run the network once over the annotated part of each sample; samples without one are left out."""
+def predict_samples(
+    model: Model, samples: Sequence[Sample], options: SegmentOptions | None = None, *, engine: Runner | None = None
+) -> list[Kept]:
+    """Run the network once over the annotated part of each sample; samples without one are left out.
+
+    Parameters
+    ----------
+    model, samples, options
+        As for ``segment``.
+    engine : Runner or None
+        Of a model with the same weights, where there is one.
+    """
     options = options or SegmentOptions()
     known = [sample for sample in samples if sample.annotated is None or sample.annotated.any()]
-    engine = make_engine(model, options) if known else None
+    if engine is None and known:
+        engine = make_engine(model, options)
     boxes = [_annotated_box(sample) for sample in known]
     return [
         Kept(sample, segment(model, sample.image, options, box=box, engine=engine).prediction, box)

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_unet.core.base.normalise import brightness
+from napari_unet.core.base.options import SegmentOptions
 from napari_unet.core.base.resize import resize_nearest
 from napari_unet.core.pipeline.channels import read_samples
 from napari_unet.core.pipeline.evaluate import predict_samples, score_kept
+from napari_unet.core.pipeline.predictor import make_engine
 from napari_unet.core.pipeline.rehearsal import can_rehearse, imagine
 from napari_unet.core.store.models import Model
 
@@ -77,7 +79,8 @@ def look_both_ways(model: Model, samples: Sequence[Sample]) -> tuple[Model, list
     lowest = min(median for median in medians if median > dark + APART)
     highest = max([dark, *(median for median in medians if median <= dark + APART)])
     inverting = _inverting(model, min(BRIGHT, (lowest + highest) / 2))
-    as_it_is, inverted = (predict_samples(one, looked_at) for one in (model, inverting))
+    engine = make_engine(model, SegmentOptions())
+    as_it_is, inverted = (predict_samples(one, looked_at, engine=engine) for one in (model, inverting))
     is_better = _agreement(inverting, inverted) >= _agreement(model, as_it_is) + CLEARLY
     chosen, kept = (inverting, inverted) if is_better else (model, as_it_is)
     return chosen, kept if len(kept) == len(known) else None
