@@ -176,9 +176,9 @@ def test_fine_tune_when_weights_are_asked_for_then_every_training_gets_them(taug
     trainer(model)
     asked, usual = [], module.prepare_all
 
-    def prepare_all(samples, spec, *, weighting):
+    def prepare_all(samples, spec, *, weighting, **more):
         asked.append(weighting)
-        return usual(samples, spec, weighting=weighting)
+        return usual(samples, spec, weighting=weighting, **more)
 
     monkeypatch.setattr(module, "prepare_all", prepare_all)
     fine_tune(model, SAMPLES[:2], replace(QUICK, weighting="border"))

@@ -73,7 +73,9 @@ def test_refit_when_many_objects_are_annotated_then_it_learns_from_whole_ones_th
     seen = []
     learn = instant.prepare_all
     monkeypatch.setattr(instant, "MOST_CELLS", {2: 3})
-    monkeypatch.setattr(instant, "prepare_all", lambda samples, spec: seen.extend(samples) or learn(samples, spec))
+    monkeypatch.setattr(
+        instant, "prepare_all", lambda some, *args, **given: seen.extend(some) or learn(some, *args, **given)
+    )
     refit(off(taught[0]), [taught[1]], device="cpu")
     (sample,) = seen
     known = sample.annotated > 0

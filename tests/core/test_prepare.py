@@ -89,6 +89,26 @@ def test_prepare_when_partly_annotated_then_what_is_learned_is_that_of_the_whole
     np.testing.assert_array_equal(found[4:], whole.weight.astype(np.float16))
 
 
+@pytest.mark.parametrize(
+    ("changes", "voxel_size", "shapes"),
+    [
+        ({"object_size": 32.0}, None, [(192, 192), (96, 96)]),
+        ({"object_size": 16.0}, None, [(96, 96)]),
+        ({"object_size": 5.0}, None, [(30, 30)]),
+        ({"voxel_size": (0.5, 0.5)}, (1.0, 1.0), [(192, 192)]),
+    ],
+)
+def test_prepare_all_when_small_objects_were_measured_then_they_are_learned_as_they_are_too(
+    changes, voxel_size, shapes
+):
+    sample = blobs(n=5, voxel_size=voxel_size)
+    found = prepare_all([sample], tiny_spec(**changes), also_small=True)
+    assert [one.image.shape[1:] for one in found] == shapes
+    usual = prepare_all([sample], tiny_spec(**changes))
+    assert sum(one.weight for one in found) == pytest.approx(sum(one.weight for one in usual))
+    assert len(usual) == 1
+
+
 def test_prepare_when_there_are_more_objects_then_the_sample_has_more_patches():
     few, many = (prepare(blobs(n=n), tiny_spec()).weight for n in (2, 8))
     assert few < many

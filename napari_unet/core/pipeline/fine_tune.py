@@ -305,7 +305,7 @@ def _learn(
     checkpoint: Path | None = None,
     watch: Rate | None = None,
 ) -> TrainResult:
-    prepared = prepare_all(samples, model.spec, weighting=weighting)
+    prepared = prepare_all(samples, model.spec, weighting=weighting, also_small=True)
     prepared = rehearse(prepared, memories, recipe.rehearsal)
     return train(model, prepared, recipe, watch=watch, report=report, stop=stop, checkpoint=checkpoint)
 

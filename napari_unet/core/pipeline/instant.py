@@ -83,7 +83,7 @@ def refit(model: Model, samples: Sequence[Sample], *, seed: int = 0, device: str
     unlearnt = None if start is model else start
     if before >= GOOD:
         return unlearnt
-    prepared = prepare_all(few, start.spec)
+    prepared = prepare_all(few, start.spec, also_small=True)
     options = TrainOptions(seed=seed, device=device, batch=1, patch=EDGE[model.spec.dims])
     recipe = fine_tune_recipe(options, model.net_config, augment_corrections(model), "instant")
     learnt = train(start, prepared, recipe).model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -63,7 +63,9 @@ REACH = 512
 """Voxels around what is annotated that are kept, where objects are enlarged so much fewer: more than a patch sees."""
 
 
-def prepare_all(samples: Sequence[Sample], spec: ModelSpec, *, weighting: str = "none") -> list[Prepared]:
+def prepare_all(
+    samples: Sequence[Sample], spec: ModelSpec, *, weighting: str = "none", also_small: bool = False
+) -> list[Prepared]:
     """Prepare samples; what a model for planes learns of a stack is its planes in which anything is annotated.
 
     Parameters
@@ -72,6 +74,9 @@ def prepare_all(samples: Sequence[Sample], spec: ModelSpec, *, weighting: str = 
         Of at least as many axes as the model.
     spec, weighting
         As for `prepare`.
+    also_small : bool
+        Where objects are enlarged because they were measured, prepare them as they are besides: the first pass over
+        another image may not see such small ones, and then nothing there is enlarged.
 
     Raises
     ------
@@ -80,13 +85,24 @@ def prepare_all(samples: Sequence[Sample], spec: ModelSpec, *, weighting: str = 
     """
     found = []
     for sample in samples:
-        if sample.image.dims == spec.dims:
-            found.append(prepare(sample, spec, weighting=weighting))
-            continue
-        # Measured once: as in segmentation, all planes of a stack are as bright as they are.
-        statistics = measure(Normalisation(**spec.normalisation), read_samples(sample.image, spec, None))
-        found += [prepare(plane, spec, weighting=weighting, statistics=statistics) for plane in planes(sample)]
+        parts: Iterable[Sample] = [sample]
+        statistics = None
+        if sample.image.dims != spec.dims:
+            # Measured once: as in segmentation, all planes of a stack are as bright as they are.
+            statistics = measure(Normalisation(**spec.normalisation), read_samples(sample.image, spec, None))
+            parts = planes(sample)
+        for part in parts:
+            sizes = (True, False) if also_small and _is_enlarged(part, spec) else (True,)
+            made = [
+                prepare(part, spec, rescale=rescale, weighting=weighting, statistics=statistics) for rescale in sizes
+            ]
+            found += [replace(one, weight=one.weight / len(made)) for one in made]
     return found
+
+
+def _is_enlarged(sample: Sample, spec: ModelSpec) -> bool:
+    """Tell whether objects are enlarged because of their measured size."""
+    return _by_voxels(sample, spec) is None and max(_factors(sample, spec)) > 1
 
 
 def planes(sample: Sample) -> Iterator[Sample]:
@@ -193,13 +209,22 @@ def _near(annotated: NDArray[np.uint8], factors: tuple[float, ...]) -> Box:
 def _factors(sample: Sample, spec: ModelSpec) -> tuple[float, ...]:
     """Choose the enlargement by the same rules as segmentation does; the object size is known here."""
     image, dims = sample.image, sample.image.dims
-    if spec.voxel_size is not None and image.voxel_size is not None and len(spec.voxel_size) == dims:
-        return voxel_factors(image.voxel_size, spec.voxel_size)
+    by_voxels = _by_voxels(sample, spec)
+    if by_voxels is not None:
+        return by_voxels
     if spec.target != "instances":
         return (1.0,) * dims
     taught = sample.labels if sample.annotated is None else np.where(sample.annotated == 1, sample.labels, 0)
     found = object_diameter(taught, sampling_of(image.voxel_size, dims))
     return (zoom_factor(found, spec.object_size),) * dims
+
+
+def _by_voxels(sample: Sample, spec: ModelSpec) -> tuple[float, ...] | None:
+    """Choose the enlargement by the voxel sizes, where both are known."""
+    have, wanted = sample.image.voxel_size, spec.voxel_size
+    if have is None or wanted is None or len(wanted) != sample.image.dims:
+        return None
+    return voxel_factors(have, wanted)
 
 
 def centres_of(labels: NDArray[np.int_]) -> NDArray[np.intp]:
