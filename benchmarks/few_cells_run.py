@@ -82,7 +82,7 @@ def run_job(job: Job, data: Path, start: Path) -> Run:
     samples = annotate(load(data, domain, "train"), job.n_cells, job.seed)
     model = load_model(start)
     if METHODS[job.method] is instant:
-        # A session has trained and segmented before: the first time loads parts of torch, a second once.
+        # Whoever corrects has segmented before, and often trained: the first time in a process loads parts of torch.
         instant(model, samples, job.seed, None)
     started = time.process_time()
     adapted = METHODS[job.method](model, samples, job.seed, job.budget)

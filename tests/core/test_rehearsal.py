@@ -9,7 +9,7 @@ import torch
 
 from napari_unet.core.nets.config import NetConfig
 from napari_unet.core.pipeline.prepare import prepare
-from napari_unet.core.pipeline.rehearsal import recall, rehearse
+from napari_unet.core.pipeline.rehearsal import WEIGHT, recall, rehearse
 from napari_unet.core.pipeline.train import train
 from napari_unet.core.store.models import initial_model
 from tests.core.phantoms import blobs, tiny_recipe, tiny_spec
@@ -31,7 +31,8 @@ def test_rehearse_when_a_model_has_answers_then_they_are_all_known_and_have_the_
     assert [one is other for one, other in zip(found, samples, strict=False)] == [True, True]
     found = found[2:]
     assert all(one.target.shape == (n_targets, *one.image.shape[1:]) for one in found)
-    assert all(bool((one.target[-2:] > 0).all()) and bool(one.target.isfinite().all()) for one in found)
+    assert all(bool((one.target[-2:] == torch.tensor(WEIGHT).half()).all()) for one in found)
+    assert all(bool(one.target.isfinite().all()) for one in found)
     assert sum(one.weight for one in found) == pytest.approx(1.0)
 
 
