@@ -85,12 +85,10 @@ def prepare_all(
     """
     found = []
     for sample in samples:
-        parts: Iterable[Sample] = [sample]
-        statistics = None
-        if sample.image.dims != spec.dims:
-            # Measured once: as in segmentation, all planes of a stack are as bright as they are.
-            statistics = measure(Normalisation(**spec.normalisation), read_samples(sample.image, spec, None))
-            parts = planes(sample)
+        check_channels(sample.image, spec, None)
+        # Measured once: as in segmentation, all planes of a stack are as bright as they are.
+        statistics = measure(Normalisation(**spec.normalisation), read_samples(sample.image, spec, None))
+        parts: Iterable[Sample] = [sample] if sample.image.dims == spec.dims else planes(sample)
         for part in parts:
             sizes = (True, False) if also_small and _is_enlarged(part, spec) else (True,)
             made = [
